@@ -1,0 +1,116 @@
+@0xac871588257b6694;
+# The configuration of each daemon: one struct per daemon, the defaults in the types. The files are TOML with the same names
+# (`--config FILE`); an unknown key or a wrong type is an error that names file and line.
+#
+#   [netstackd]                      [dsoftbusd]
+#   addressing = "dhcp"              nodeName = "node-a"
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("nexus::config");
+
+struct Virtionetd {
+  backend @0 :Backend = vfio;
+  # vfio: the import `device`. tap: a TAP interface that exists or may be made. stream: frames with a 4-byte big-endian length on a
+  # Unix stream socket, as QEMU -netdev stream, passt and gvproxy speak.
+  tapName @1 :Text;
+  streamPath @2 :Text;
+  streamListen @3 :Bool = false;
+  macAddress @4 :Text;
+  # "52:54:00:12:34:0a"; for tap and stream, empty makes a random locally administered one.
+  receiveBuffers @5 :UInt16 = 512;
+  transmitBuffers @6 :UInt16 = 512;
+  # Each 2048 bytes. A power of two, 16 to 4096.
+  sandbox @7 :Bool = true;
+
+  enum Backend {
+    vfio @0;
+    tap @1;
+    stream @2;
+  }
+}
+
+struct Netstackd {
+  addressing @0 :Addressing = dhcp;
+  address @1 :Text;
+  # "10.42.0.10/24", for static.
+  gateway @2 :Text;
+  dhcpTimeoutMs @3 :UInt32 = 4000;
+  # No lease within this time: the static fallback 10.42.0.H/24 from the last byte of the MAC (0 becomes 1). A later lease replaces it
+  # only when the daemon is started again.
+  exports @4 :List(Export);
+  # Narrowed NetworkManagers beside the full one: [[exports]] name = "net-dsoftbusd" and its policy.
+  sandbox @5 :Bool = true;
+
+  enum Addressing {
+    dhcp @0;
+    static @1;
+  }
+
+  struct Export {
+    name @0 :Text;
+    # The name of the inherited socket or of --export.
+    connect @1 :List(Text);
+    # Rules as text: "10.42.0.0/24:34567-34568", "*:*", "10.0.2.2:53".
+    listen @2 :List(Text);
+    udpBind @3 :List(Text);
+    udpSend @4 :List(Text);
+    icmpEcho @5 :Bool;
+    mint @6 :Bool;
+  }
+}
+
+struct Dsoftbusd {
+  nodeName @0 :Text;
+  identityFile @1 :Text;
+  # 0600 file with the Ed25519 seed, 64 hexadecimal digits.
+  testIdentity @2 :Text;
+  # Bring-up only: derives a publicly known key from this text and says so in the log. Needs allowTestIdentity.
+  allowTestIdentity @3 :Bool = false;
+  sessionPort @4 :UInt16 = 34567;
+  discoveryPort @5 :UInt16 = 37020;
+  multicastGroup @6 :Text = "239.42.0.1";
+  broadcast @7 :Bool = true;
+  unicastPeers @8 :List(Text);
+  # Addresses that are announced to directly, besides group and broadcast.
+  services @9 :List(Text);
+  # Announced names; at most 16.
+  trust @10 :List(Trust);
+  policy @11 :List(Rule);
+  ratePerSecond @12 :UInt32 = 50;
+  rateBurst @13 :UInt32 = 100;
+  maxPeers @14 :UInt16 = 16;
+  peerTtlMs @15 :UInt32 = 60000;
+  announceIntervalMs @16 :UInt32 = 1000;
+  # The first interval; it doubles up to announceMaxMs.
+  announceMaxMs @17 :UInt32 = 15000;
+  sandbox @18 :Bool = true;
+
+  struct Trust {
+    name @0 :Text;
+    deviceId @1 :Text;
+    staticKey @2 :Text;
+    # X25519 public key, 64 hexadecimal digits.
+    testIdentity @3 :Text;
+    # Instead of both, for bring-up: the peer's test identity.
+  }
+
+  struct Rule {
+    peer @0 :Text;
+    # A name of the trust table; no wildcard.
+    service @1 :Text;
+    operations @2 :List(Text);
+    # "resolve-status" for samgrd; "list" for bundlemgrd.
+  }
+}
+
+struct Samgrd {
+  services @0 :List(Text);
+  # Names present from the start, registered by the supervisor.
+  sandbox @1 :Bool = true;
+}
+
+struct Bundlemgrd {
+  store @0 :Text = "/var/lib/nexus/bundles";
+  # One folder per bundle: NAME/VERSION/files...
+  sandbox @1 :Bool = true;
+}

@@ -1,0 +1,86 @@
+@0x869fa47c6d8f9ca8;
+# The bus between nodes. Served by dsoftbusd. Whoever holds a DSoftBus may see the peers and call what their policy allows this node.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("nexus::idl");
+$Cxx.allowCancellation;
+using SocketAddress = import "common.capnp".SocketAddress;
+
+interface DSoftBus {
+  peers @0 (known :UInt32) -> (generation :UInt32, peers :List(PeerInfo));
+  # Answers as soon as the table differs from generation `known` (0 answers at once).
+
+  session @1 (peer :Text) -> (outcome :Outcome, session :PeerSession);
+  # The session with the peer of that name or device id; waits while it is being made, fails only when that cannot succeed. Cancellable.
+
+  audit @2 (after :UInt64) -> (records :List(AuditRecord), dropped :UInt64);
+  # The kept audit records with an id above `after`, oldest first, and how many were dropped from the bounded ring.
+
+  enum Outcome {
+    ok @0;
+    unknownPeer @1;
+    notTrusted @2;
+    unreachable @3;
+  }
+}
+
+struct PeerInfo {
+  name @0 :Text;
+  # From the trust table; empty for a peer that is not in it.
+  deviceId @1 :Text;
+  # 64 hexadecimal digits: SHA-256 of the Ed25519 key.
+  state @2 :SessionState;
+  reason @3 :Text;
+  # Why it is in this state.
+  address @4 :SocketAddress;
+  ageMs @5 :UInt64;
+  # Since its last announcement.
+  services @6 :List(Text);
+}
+
+enum SessionState {
+  idle @0;
+  dialing @1;
+  handshaking @2;
+  ready @3;
+  backoff @4;
+  refused @5;
+}
+
+interface PeerSession {
+  # An authenticated session with one peer. Calls fail as DISCONNECTED when it ends; ask the bus for a new one.
+
+  ping @0 (payload :Data) -> (payload :Data, roundTripUs :UInt64);
+  # Through the encrypted session; at most 256 bytes.
+
+  call @1 (service :Text, frame :Data) -> (status :CallStatus, auditId :UInt64, reply :Data);
+  # Sends one OS-lite frame to a service of the peer and waits for its answer. frame: at most 256 bytes, checked by the peer too;
+  # reply: at most 512. Every refusal of the peer is a status, with the id of its audit record there.
+
+  peer @2 () -> (name :Text, deviceId :Text);
+}
+
+enum CallStatus {
+  ok @0;
+  denied @1;
+  # No rule allows (this node, service, operation).
+  malformed @2;
+  oversized @3;
+  rateLimited @4;
+  backendFailed @5;
+  timedOut @6;
+  unauthenticated @7;
+  replyOversized @8;
+}
+
+struct AuditRecord {
+  id @0 :UInt64;
+  timeMs @1 :UInt64;
+  # Since the daemon started (monotonic).
+  peer @2 :Text;
+  service @3 :Text;
+  operation @4 :Text;
+  verdict @5 :CallStatus;
+  requestBytes @6 :UInt32;
+  # Never a payload.
+}

@@ -1,0 +1,25 @@
+@0x81fa54fad5234262;
+# The supervisor of a node: initd, PID 1 of a guest. Whoever holds it can kill any daemon, so only the selftest of a test image gets it.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("nexus::idl");
+$Cxx.allowCancellation;
+
+interface Supervisor {
+  services @0 () -> (services :List(Service));
+
+  kill @1 (name :Text) -> (found :Bool);
+  # SIGKILL to the running process of that service. The supervisor restarts it as it would after any death.
+
+  whenRestarted @2 (name :Text, afterStarts :UInt32) -> (starts :UInt32);
+  # Waits until the service has been started more than afterStarts times.
+
+  struct Service {
+    name @0 :Text;
+    pid @1 :UInt32;
+    # 0 while it is not running.
+    starts @2 :UInt32;
+    lastExit @3 :Text;
+    # "exit 3", "signal 9", or empty while it has not ended.
+  }
+}

@@ -1,0 +1,254 @@
+#include "libs/nexus-net-os/daemon/daemon-main.h"
+
+#include <CLI/CLI.hpp>
+#include <capnp/any.h>
+#include <capnp/dynamic.h>
+#include <fcntl.h>
+#include <kj/async-unix.h>
+#include <kj/debug.h>
+#include <kj/map.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "libs/nexus-net-os/daemon/config-loader.h"
+#include "libs/nexus-net-os/daemon/log.h"
+#include "libs/nexus-net-os/daemon/system-entropy.h"
+
+namespace nexus {
+
+namespace {
+
+constexpr int EXIT_USAGE = 2;
+constexpr int EXIT_CONFIG = 8;
+constexpr int FIRST_LISTEN_FD = 3;
+
+struct Endpoint {
+  kj::String name;
+  kj::Maybe<kj::String> path;  // else an inherited descriptor
+  int fd = -1;
+};
+
+// "nic=unix:/run/nexus/nic.sock" or "device=fd:3".
+kj::Maybe<Endpoint> tryParseEndpoint(const std::string& text) {
+  kj::StringPtr all(text.c_str());
+  KJ_IF_MAYBE(equals, all.findFirst('=')) {
+    auto name = kj::heapString(all.slice(0, *equals));
+    auto value = all.slice(*equals + 1);
+    if (name.size() == 0) return nullptr;
+    if (value.startsWith("unix:") && value.size() > 5) return Endpoint{kj::mv(name), kj::heapString(value.slice(5))};
+    if (value.startsWith("fd:")) {
+      return value.slice(3).tryParseAs<int>().map([&](int fd) { return Endpoint{kj::mv(name), nullptr, fd}; });
+    }
+  }
+  return nullptr;
+}
+
+bool isListening(int fd) {
+  int listening = 0;
+  socklen_t length = sizeof(listening);
+  KJ_SYSCALL(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length), "an inherited descriptor is not a socket", fd);
+  return listening != 0;
+}
+
+struct Options {
+  std::string configFile;
+  std::vector<std::string> imports, exports;
+  bool check = false;
+};
+
+class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
+ public:
+  explicit Context(kj::AsyncIoContext& io) : asyncIo(io), tasks(*this) {}
+
+  void addImport(Endpoint endpoint) {
+    CapReconnect::Connect connect;
+    KJ_IF_MAYBE(path, endpoint.path) {
+      connect = unixConnector(asyncIo.provider->getNetwork(), *path);
+    } else {
+      KJ_SYSCALL(fcntl(endpoint.fd, F_SETFD, FD_CLOEXEC), "no such inherited descriptor", endpoint.name, endpoint.fd);
+      auto stream = asyncIo.lowLevelProvider->wrapUnixSocketFd(kj::AutoCloseFd(endpoint.fd));
+      connect = [stream = kj::mv(stream)]() mutable -> kj::Promise<kj::Own<kj::AsyncCapabilityStream>> {
+        if (stream.get() == nullptr) return KJ_EXCEPTION(DISCONNECTED, "the inherited connection has ended");
+        return kj::mv(stream);
+      };
+    }
+    imports.insert(kj::mv(endpoint.name), kj::heap<CapReconnect>(kj::mv(connect)));
+  }
+
+  void addExport(Endpoint endpoint) {
+    kj::AutoCloseFd fd(endpoint.fd);
+    KJ_IF_MAYBE(path, endpoint.path) fd = listenUnix(*path);
+    KJ_SYSCALL(fcntl(fd, F_SETFD, FD_CLOEXEC), "no such inherited descriptor", endpoint.name, endpoint.fd);
+    exports.insert(kj::mv(endpoint.name), asyncIo.lowLevelProvider->wrapListenSocketFd(kj::mv(fd)));
+  }
+
+  // Resolves never; fails when a loop that should never end has ended.
+  kj::Promise<void> whenBroken() {
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    broken = kj::mv(paf.fulfiller);
+    return kj::mv(paf.promise);
+  }
+
+  // implements DaemonContext ----------------------------------------
+
+  kj::AsyncIoContext& io() override { return asyncIo; }
+  kj::Timer& timer() override { return asyncIo.provider->getTimer(); }
+  Entropy& entropy() override { return systemEntropy; }
+
+  CapReconnect& import(kj::StringPtr name) override {
+    KJ_IF_MAYBE(import, imports.find(name)) return **import;
+    KJ_FAIL_REQUIRE("this daemon needs the import: give --import NAME=unix:PATH or an inherited descriptor of that name", name);
+  }
+
+  bool hasImport(kj::StringPtr name) override { return imports.find(name) != nullptr; }
+
+  bool serve(kj::StringPtr name, CapServer::Factory factory, const RpcLimits& limits) override {
+    auto entry = exports.findEntry(name);
+    KJ_IF_MAYBE(e, entry) {
+      KJ_REQUIRE(e->value.get() != nullptr, "served twice", name);
+      auto& server = servers.add(kj::heap<CapServer>(kj::mv(factory), limits));
+      tasks.add(server->listenLoop(kj::mv(e->value)));
+      return true;
+    }
+    return false;
+  }
+
+  kj::Array<kj::String> exportNames() override {
+    return KJ_MAP(e, exports) { return kj::str(e.key); };
+  }
+
+ private:
+  kj::AsyncIoContext& asyncIo;
+  SystemEntropy systemEntropy;
+  kj::HashMap<kj::String, kj::Own<CapReconnect>> imports;
+  kj::HashMap<kj::String, kj::Own<kj::ConnectionReceiver>> exports;
+  kj::Vector<kj::Own<CapServer>> servers;
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> broken;
+  kj::TaskSet tasks;  // last: its promises use the rest
+
+  // A daemon that can no longer accept is of no use: fatal.
+  void taskFailed(kj::Exception&& exception) override {
+    KJ_IF_MAYBE(f, broken) (*f)->reject(kj::mv(exception));
+  }
+
+  static kj::AutoCloseFd listenUnix(kj::StringPtr path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    KJ_REQUIRE(path.size() < sizeof(address.sun_path), "the socket path is too long", path);
+    memcpy(address.sun_path, path.begin(), path.size());
+    int fd;
+    KJ_SYSCALL(fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    kj::AutoCloseFd result(fd);
+    struct stat existing;
+    if (lstat(path.cStr(), &existing) == 0 && S_ISSOCK(existing.st_mode)) unlink(path.cStr());  // left by a former run
+    auto before = umask(0177);                                                                   // for the owner alone
+    KJ_DEFER(umask(before));
+    KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), path);
+    KJ_SYSCALL(::listen(fd, 64), path);
+    return result;
+  }
+};
+
+// Everything given on the command line and inherited; an error message instead if something is malformed.
+kj::Maybe<kj::String> addEndpoints(Context& context, const Options& options) {
+  for (auto& text : options.imports) {
+    auto endpoint = tryParseEndpoint(text);
+    KJ_IF_MAYBE(e, endpoint) context.addImport(kj::mv(*e));
+    else return kj::str("--import ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER");
+  }
+  for (auto& text : options.exports) {
+    auto endpoint = tryParseEndpoint(text);
+    KJ_IF_MAYBE(e, endpoint) context.addExport(kj::mv(*e));
+    else return kj::str("--export ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER");
+  }
+  auto* count = getenv("LISTEN_FDS");
+  auto* names = getenv("LISTEN_FDNAMES");
+  auto* pid = getenv("LISTEN_PID");
+  if (count == nullptr || names == nullptr || (pid != nullptr && kj::StringPtr(pid).parseAs<pid_t>() != getpid())) return nullptr;
+  int total = kj::StringPtr(count).parseAs<int>();
+  std::istringstream list(names);
+  std::string name;
+  int fd = FIRST_LISTEN_FD;
+  while (std::getline(list, name, ':')) {
+    if (fd >= FIRST_LISTEN_FD + total) return kj::str("LISTEN_FDNAMES has more names than LISTEN_FDS says: ", count);
+    Endpoint endpoint{kj::heapString(name.data(), name.size()), nullptr, fd};
+    isListening(fd) ? context.addExport(kj::mv(endpoint)) : context.addImport(kj::mv(endpoint));
+    fd++;
+  }
+  return nullptr;
+}
+
+kj::Maybe<ConfigError> readConfig(const Options& options, kj::StringPtr table, capnp::StructSchema schema, capnp::MessageBuilder& message) {
+  if (options.configFile.empty()) {
+    message.initRoot<capnp::DynamicStruct>(schema);
+    return nullptr;
+  }
+  std::ifstream file(options.configFile);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return ConfigError{kj::str(options.configFile.c_str(), ": cannot be read")};
+  return loadConfig(options.configFile.c_str(), text.str().c_str(), table, schema, message);
+}
+
+}  // namespace
+
+int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchema schema, DaemonRun run) {
+  LineLog log(info.name);
+  Options options;
+  CLI::App app{info.description.cStr(), info.name.cStr()};
+  app.add_option("--config", options.configFile, "TOML file; the table of this daemon is read")->check(CLI::ExistingFile);
+  app.add_option("--import", options.imports, "a capability to use: NAME=unix:PATH or NAME=fd:NUMBER");
+  app.add_option("--export", options.exports, "a capability to serve: NAME=unix:PATH or NAME=fd:NUMBER");
+  app.add_flag("--check", options.check, "check the configuration and stop");
+  app.set_version_flag("--version", "nexus-net 0.1.0");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : EXIT_USAGE;
+  }
+  auto complain = [&](kj::StringPtr what) {
+    auto line = kj::str(info.name, ": ", what, '\n');
+    (void)!write(STDERR_FILENO, line.begin(), line.size());
+  };
+
+  capnp::MallocMessageBuilder message;
+  auto configError = readConfig(options, info.name, schema, message);
+  KJ_IF_MAYBE(error, configError) {
+    complain(error->message);
+    return EXIT_CONFIG;
+  }
+  if (options.check) return 0;
+
+  kj::UnixEventPort::captureSignal(SIGTERM);
+  kj::UnixEventPort::captureSignal(SIGINT);
+  signal(SIGPIPE, SIG_IGN);
+  int status = 0;
+  auto failure = kj::runCatchingExceptions([&] {
+    auto io = kj::setupAsyncIo();
+    Context context(io);
+    auto usage = addEndpoints(context, options);
+    KJ_IF_MAYBE(what, usage) {
+      complain(*what);
+      status = EXIT_USAGE;
+      return;
+    }
+    auto stopped = io.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io.unixEventPort.onSignal(SIGINT)).ignoreResult();
+    auto broken = context.whenBroken();
+    kj::evalNow([&] { return run(context, message.getRoot<capnp::AnyStruct>().asReader()); })
+        .exclusiveJoin(kj::mv(broken))
+        .exclusiveJoin(kj::mv(stopped))
+        .wait(io.waitScope);
+  });
+  KJ_IF_MAYBE(exception, failure) {
+    complain(exception->getDescription());
+    return 1;
+  }
+  return status;
+}
+
+}  // namespace nexus

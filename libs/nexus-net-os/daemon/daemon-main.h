@@ -1,0 +1,54 @@
+#pragma once
+// What every daemon's main does: options, configuration, named imports and exports, signals, the end. The daemon itself is a function that
+// gets a DaemonContext and its configuration; it holds no socket that was not handed to it.
+//
+//   --import nic=unix:/run/nexus/nic.sock   a capability behind a Unix socket path; comes back after its server was restarted
+//   --import device=fd:3                    a connected socket that was inherited
+//   --export net=unix:/run/nexus/net.sock   a socket to make and serve
+//   LISTEN_FDS, LISTEN_FDNAMES              inherited descriptors by name: a listening socket is an export, a connected one an import
+//
+// Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 usage, 8 configuration.
+#include <capnp/schema.h>
+#include <kj/async-io.h>
+
+#include "libs/nexus-net-os/base/entropy.h"
+#include "libs/nexus-net-os/rpc/cap-reconnect.h"
+#include "libs/nexus-net-os/rpc/cap-transport.h"
+
+namespace nexus {
+
+class DaemonContext {
+ public:
+  virtual kj::AsyncIoContext& io() = 0;
+  virtual kj::Timer& timer() = 0;
+  virtual Entropy& entropy() = 0;
+
+  // The import of that name; the same object each time. FAILED, naming the option, when it was not given.
+  virtual CapReconnect& import(kj::StringPtr name) = 0;
+  virtual bool hasImport(kj::StringPtr name) = 0;
+
+  // Serves the export of that name until the daemon ends. An export that was not given is not served: false.
+  virtual bool serve(kj::StringPtr name, CapServer::Factory factory, const RpcLimits& limits = {}) = 0;
+
+  // The names of all exports that were given, served or not.
+  virtual kj::Array<kj::String> exportNames() = 0;
+};
+
+struct DaemonInfo {
+  kj::StringPtr name;  // "netstackd": also the table of the configuration file
+  kj::StringPtr description;
+};
+
+// Runs until the promise of `run` ends (its exception is printed as one sentence) or a signal asks for the end.
+using DaemonRun = kj::Function<kj::Promise<void>(DaemonContext&, capnp::AnyStruct::Reader config)>;
+int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchema schema, DaemonRun run);
+
+template <typename Config, typename Run>
+int daemonMain(int argc, char* argv[], const DaemonInfo& info, Run&& run) {
+  return runDaemon(argc, argv, info, capnp::Schema::from<Config>(),
+                   [&run](DaemonContext& context, capnp::AnyStruct::Reader config) -> kj::Promise<void> {
+                     return run(context, config.as<Config>());
+                   });
+}
+
+}  // namespace nexus
