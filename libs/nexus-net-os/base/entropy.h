@@ -3,6 +3,7 @@
 // run can be repeated. Knows nothing of who draws from it.
 #include <kj/common.h>
 
+#include <cstdint>
 #include <cstring>
 
 namespace nexus {
