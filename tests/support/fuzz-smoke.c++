@@ -1,5 +1,6 @@
-// Runs a fuzz target without libFuzzer: over every corpus file named on the command line, then over seeded mutations of them (and of the
-// empty input), the same number each run. A crash is the failure; the seed and the round are printed first.
+// Runs a fuzz target without libFuzzer: over every corpus file named on the command line, then over seeded mutations of
+// them (and of the empty input), the same number each run. A crash is the failure; the seed and the round are printed
+// first.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -29,12 +30,24 @@ Input mutate(Input input, nexus::FixedEntropy& entropy) {
   for (uint64_t changes = 1 + entropy.next() % 4; changes > 0; changes--) {
     size_t at = input.empty() ? 0 : entropy.next() % input.size();
     switch (entropy.next() % 6) {
-      case 0: if (!input.empty()) input[at] ^= 1 << entropy.next() % 8; break;
-      case 1: if (!input.empty()) input[at] = entropy.next(); break;
-      case 2: if (!input.empty()) input.resize(at); break;
-      case 3: if (input.size() < MAX_SIZE) input.insert(input.begin() + at, entropy.next()); break;
-      case 4: if (!input.empty()) input.erase(input.begin() + at); break;
-      case 5: if (!input.empty()) input[at] = entropy.next() % 2 ? 0xff : 0; break;
+      case 0:
+        if (!input.empty()) input[at] ^= 1 << entropy.next() % 8;
+        break;
+      case 1:
+        if (!input.empty()) input[at] = entropy.next();
+        break;
+      case 2:
+        if (!input.empty()) input.resize(at);
+        break;
+      case 3:
+        if (input.size() < MAX_SIZE) input.insert(input.begin() + at, entropy.next());
+        break;
+      case 4:
+        if (!input.empty()) input.erase(input.begin() + at);
+        break;
+      case 5:
+        if (!input.empty()) input[at] = entropy.next() % 2 ? 0xff : 0;
+        break;
     }
   }
   return input;

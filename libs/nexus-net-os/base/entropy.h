@@ -1,6 +1,6 @@
 #pragma once
-// Randomness as something that is handed in. The system's generator is daemon/system-entropy; tests use testing/fixed-entropy, so that a
-// run can be repeated. Knows nothing of who draws from it.
+// Randomness as something that is handed in. The system's generator is daemon/system-entropy; tests use
+// testing/fixed-entropy, so that a run can be repeated. Knows nothing of who draws from it.
 #include <kj/common.h>
 
 #include <cstdint>

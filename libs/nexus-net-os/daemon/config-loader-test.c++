@@ -11,7 +11,7 @@ namespace {
 kj::String errorOf(kj::StringPtr text) {
   capnp::MallocMessageBuilder message;
   auto error = loadConfig("n.toml", text, "netstackd", capnp::Schema::from<config::Netstackd>(), message);
-  KJ_IF_MAYBE(e, error) return kj::mv(e->message);
+  KJ_IF_MAYBE (e, error) return kj::mv(e->message);
   return kj::str("no error");
 }
 
@@ -26,7 +26,8 @@ name = "net-bus"
 connect = ["10.42.0.0/24:*"]
 [dsoftbusd]
 whatever = "is not ours"
-)", "netstackd", capnp::Schema::from<config::Netstackd>(), message);
+)",
+                          "netstackd", capnp::Schema::from<config::Netstackd>(), message);
   CHECK(error == nullptr);
   auto config = message.getRoot<config::Netstackd>().asReader();
   CHECK(config.getAddressing() == config::Netstackd::Addressing::STATIC);
@@ -36,10 +37,13 @@ whatever = "is not ours"
   CHECK(config.getExports()[0].getConnect()[0] == "10.42.0.0/24:*");
 }
 
-TEST_CASE("a missing table is all defaults") { CHECK(errorOf("") == "no error"); }
+TEST_CASE("a missing table is all defaults") {
+  CHECK(errorOf("") == "no error");
+}
 
 TEST_CASE("an unknown key is told with its place and the name it may have meant") {
-  CHECK(errorOf("[netstackd]\n\nadress = \"x\"\n") == "n.toml:3:1: unknown key \"adress\" in [netstackd], did you mean \"address\"?");
+  CHECK(errorOf("[netstackd]\n\nadress = \"x\"\n") ==
+        "n.toml:3:1: unknown key \"adress\" in [netstackd], did you mean \"address\"?");
   CHECK(errorOf("[[netstackd.exports]]\nnamme = \"x\"\n") ==
         "n.toml:2:1: unknown key \"namme\" in [netstackd.exports], did you mean \"name\"?");
   CHECK(errorOf("[netstackd]\nquite_else = 1\n") == "n.toml:2:1: unknown key \"quite_else\" in [netstackd]");

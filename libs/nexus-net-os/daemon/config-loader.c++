@@ -5,9 +5,9 @@
 #include <kj/debug.h>
 #include <kj/vector.h>
 
+#include <toml++/toml.h>
 #include <sstream>
 #include <string_view>
-#include <toml++/toml.h>
 
 namespace nexus {
 
@@ -46,11 +46,12 @@ kj::String unknownKey(kj::StringPtr file, const toml::key& key, kj::StringPtr pa
 }
 
 // Every key of the table and of the tables within it must be a field.
-kj::Maybe<kj::String> findUnknownKey(kj::StringPtr file, const toml::table& table, kj::StringPtr path, capnp::StructSchema schema) {
+kj::Maybe<kj::String> findUnknownKey(kj::StringPtr file, const toml::table& table, kj::StringPtr path,
+                                     capnp::StructSchema schema) {
   for (auto&& [key, node] : table) {
     auto name = kj::heapString(key.str().data(), key.str().size());
     auto maybeField = schema.findFieldByName(name);
-    KJ_IF_MAYBE(field, maybeField) {
+    KJ_IF_MAYBE (field, maybeField) {
       auto inner = kj::str(path, '.', name);
       auto type = field->getType();
       if (type.isList() && node.is_array() && type.asList().getElementType().isStruct()) {
@@ -74,8 +75,8 @@ kj::Maybe<kj::String> findUnknownKey(kj::StringPtr file, const toml::table& tabl
 
 }  // namespace
 
-kj::Maybe<ConfigError> loadConfig(kj::StringPtr fileName, kj::StringPtr text, kj::StringPtr table, capnp::StructSchema schema,
-                                  capnp::MessageBuilder& message) {
+kj::Maybe<ConfigError> loadConfig(kj::StringPtr fileName, kj::StringPtr text, kj::StringPtr table,
+                                  capnp::StructSchema schema, capnp::MessageBuilder& message) {
   auto root = message.initRoot<capnp::DynamicStruct>(schema);
   toml::table document;
   try {
@@ -87,7 +88,7 @@ kj::Maybe<ConfigError> loadConfig(kj::StringPtr fileName, kj::StringPtr text, kj
   auto* section = document[std::string_view(table.begin(), table.size())].as_table();
   if (section == nullptr) return nullptr;
   auto unknown = findUnknownKey(fileName, *section, table, schema);
-  KJ_IF_MAYBE(found, unknown) return ConfigError{kj::mv(*found)};
+  KJ_IF_MAYBE (found, unknown) return ConfigError{kj::mv(*found)};
 
   capnp::JsonCodec codec;
   codec.setRejectUnknownFields(true);
@@ -96,11 +97,12 @@ kj::Maybe<ConfigError> loadConfig(kj::StringPtr fileName, kj::StringPtr text, kj
     std::ostringstream json;
     json << toml::json_formatter(toml::table{{key.str(), node}});
     auto jsonText = json.str();
-    auto failure = kj::runCatchingExceptions(
-        [&] { codec.decode(kj::arrayPtr(jsonText.data(), jsonText.size()), root); });
-    KJ_IF_MAYBE(exception, failure) {
-      return ConfigError{kj::str(at(fileName, key.source()), "bad value for \"", kj::heapString(key.str().data(), key.str().size()),
-                                 "\" in [", table, "]: ", exception->getDescription())};
+    auto failure =
+        kj::runCatchingExceptions([&] { codec.decode(kj::arrayPtr(jsonText.data(), jsonText.size()), root); });
+    KJ_IF_MAYBE (exception, failure) {
+      return ConfigError{kj::str(at(fileName, key.source()), "bad value for \"",
+                                 kj::heapString(key.str().data(), key.str().size()), "\" in [", table,
+                                 "]: ", exception->getDescription())};
     }
   }
   return nullptr;

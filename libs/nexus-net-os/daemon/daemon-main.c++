@@ -1,6 +1,5 @@
 #include "libs/nexus-net-os/daemon/daemon-main.h"
 
-#include <CLI/CLI.hpp>
 #include <capnp/any.h>
 #include <capnp/dynamic.h>
 #include <fcntl.h>
@@ -12,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <fstream>
 #include <sstream>
@@ -37,7 +37,7 @@ struct Endpoint {
 // "nic=unix:/run/nexus/nic.sock" or "device=fd:3".
 kj::Maybe<Endpoint> tryParseEndpoint(const std::string& text) {
   kj::StringPtr all(text.c_str());
-  KJ_IF_MAYBE(equals, all.findFirst('=')) {
+  KJ_IF_MAYBE (equals, all.findFirst('=')) {
     auto name = kj::heapString(all.slice(0, *equals));
     auto value = all.slice(*equals + 1);
     if (name.size() == 0) return nullptr;
@@ -52,7 +52,8 @@ kj::Maybe<Endpoint> tryParseEndpoint(const std::string& text) {
 bool isListening(int fd) {
   int listening = 0;
   socklen_t length = sizeof(listening);
-  KJ_SYSCALL(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length), "an inherited descriptor is not a socket", fd);
+  KJ_SYSCALL(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length), "an inherited descriptor is not a socket",
+             fd);
   return listening != 0;
 }
 
@@ -68,7 +69,7 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
 
   void addImport(Endpoint endpoint) {
     CapReconnect::Connect connect;
-    KJ_IF_MAYBE(path, endpoint.path) {
+    KJ_IF_MAYBE (path, endpoint.path) {
       connect = unixConnector(asyncIo.provider->getNetwork(), *path);
     } else {
       KJ_SYSCALL(fcntl(endpoint.fd, F_SETFD, FD_CLOEXEC), "no such inherited descriptor", endpoint.name, endpoint.fd);
@@ -83,7 +84,7 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
 
   void addExport(Endpoint endpoint) {
     kj::AutoCloseFd fd(endpoint.fd);
-    KJ_IF_MAYBE(path, endpoint.path) fd = listenUnix(*path);
+    KJ_IF_MAYBE (path, endpoint.path) fd = listenUnix(*path);
     KJ_SYSCALL(fcntl(fd, F_SETFD, FD_CLOEXEC), "no such inherited descriptor", endpoint.name, endpoint.fd);
     exports.insert(kj::mv(endpoint.name), asyncIo.lowLevelProvider->wrapListenSocketFd(kj::mv(fd)));
   }
@@ -102,15 +103,16 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
   Entropy& entropy() override { return systemEntropy; }
 
   CapReconnect& import(kj::StringPtr name) override {
-    KJ_IF_MAYBE(import, imports.find(name)) return **import;
-    KJ_FAIL_REQUIRE("this daemon needs the import: give --import NAME=unix:PATH or an inherited descriptor of that name", name);
+    KJ_IF_MAYBE (import, imports.find(name)) return **import;
+    KJ_FAIL_REQUIRE(
+        "this daemon needs the import: give --import NAME=unix:PATH or an inherited descriptor of that name", name);
   }
 
   bool hasImport(kj::StringPtr name) override { return imports.find(name) != nullptr; }
 
   bool serve(kj::StringPtr name, CapServer::Factory factory, const RpcLimits& limits) override {
     auto entry = exports.findEntry(name);
-    KJ_IF_MAYBE(e, entry) {
+    KJ_IF_MAYBE (e, entry) {
       KJ_REQUIRE(e->value.get() != nullptr, "served twice", name);
       auto& server = servers.add(kj::heap<CapServer>(kj::mv(factory), limits));
       tasks.add(server->listenLoop(kj::mv(e->value)));
@@ -120,7 +122,9 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
   }
 
   kj::Array<kj::String> exportNames() override {
-    return KJ_MAP(e, exports) { return kj::str(e.key); };
+    return KJ_MAP(e, exports) {
+      return kj::str(e.key);
+    };
   }
 
  private:
@@ -134,7 +138,7 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
 
   // A daemon that can no longer accept is of no use: fatal.
   void taskFailed(kj::Exception&& exception) override {
-    KJ_IF_MAYBE(f, broken) (*f)->reject(kj::mv(exception));
+    KJ_IF_MAYBE (f, broken) (*f)->reject(kj::mv(exception));
   }
 
   static kj::AutoCloseFd listenUnix(kj::StringPtr path) {
@@ -147,7 +151,7 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
     kj::AutoCloseFd result(fd);
     struct stat existing;
     if (lstat(path.cStr(), &existing) == 0 && S_ISSOCK(existing.st_mode)) unlink(path.cStr());  // left by a former run
-    auto before = umask(0177);                                                                   // for the owner alone
+    auto before = umask(0177);                                                                  // for the owner alone
     KJ_DEFER(umask(before));
     KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), path);
     KJ_SYSCALL(::listen(fd, 64), path);
@@ -159,18 +163,23 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
 kj::Maybe<kj::String> addEndpoints(Context& context, const Options& options) {
   for (auto& text : options.imports) {
     auto endpoint = tryParseEndpoint(text);
-    KJ_IF_MAYBE(e, endpoint) context.addImport(kj::mv(*e));
-    else return kj::str("--import ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER");
+    KJ_IF_MAYBE (e, endpoint)
+      context.addImport(kj::mv(*e));
+    else
+      return kj::str("--import ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER");
   }
   for (auto& text : options.exports) {
     auto endpoint = tryParseEndpoint(text);
-    KJ_IF_MAYBE(e, endpoint) context.addExport(kj::mv(*e));
-    else return kj::str("--export ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER");
+    KJ_IF_MAYBE (e, endpoint)
+      context.addExport(kj::mv(*e));
+    else
+      return kj::str("--export ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER");
   }
   auto* count = getenv("LISTEN_FDS");
   auto* names = getenv("LISTEN_FDNAMES");
   auto* pid = getenv("LISTEN_PID");
-  if (count == nullptr || names == nullptr || (pid != nullptr && kj::StringPtr(pid).parseAs<pid_t>() != getpid())) return nullptr;
+  if (count == nullptr || names == nullptr || (pid != nullptr && kj::StringPtr(pid).parseAs<pid_t>() != getpid()))
+    return nullptr;
   int total = kj::StringPtr(count).parseAs<int>();
   std::istringstream list(names);
   std::string name;
@@ -184,7 +193,8 @@ kj::Maybe<kj::String> addEndpoints(Context& context, const Options& options) {
   return nullptr;
 }
 
-kj::Maybe<ConfigError> readConfig(const Options& options, kj::StringPtr table, capnp::StructSchema schema, capnp::MessageBuilder& message) {
+kj::Maybe<ConfigError> readConfig(const Options& options, kj::StringPtr table, capnp::StructSchema schema,
+                                  capnp::MessageBuilder& message) {
   if (options.configFile.empty()) {
     message.initRoot<capnp::DynamicStruct>(schema);
     return nullptr;
@@ -202,7 +212,8 @@ int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchem
   LineLog log(info.name);
   Options options;
   CLI::App app{info.description.cStr(), info.name.cStr()};
-  app.add_option("--config", options.configFile, "TOML file; the table of this daemon is read")->check(CLI::ExistingFile);
+  app.add_option("--config", options.configFile, "TOML file; the table of this daemon is read")
+      ->check(CLI::ExistingFile);
   app.add_option("--import", options.imports, "a capability to use: NAME=unix:PATH or NAME=fd:NUMBER");
   app.add_option("--export", options.exports, "a capability to serve: NAME=unix:PATH or NAME=fd:NUMBER");
   app.add_flag("--check", options.check, "check the configuration and stop");
@@ -219,7 +230,7 @@ int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchem
 
   capnp::MallocMessageBuilder message;
   auto configError = readConfig(options, info.name, schema, message);
-  KJ_IF_MAYBE(error, configError) {
+  KJ_IF_MAYBE (error, configError) {
     complain(error->message);
     return EXIT_CONFIG;
   }
@@ -233,7 +244,7 @@ int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchem
     auto io = kj::setupAsyncIo();
     Context context(io);
     auto usage = addEndpoints(context, options);
-    KJ_IF_MAYBE(what, usage) {
+    KJ_IF_MAYBE (what, usage) {
       complain(*what);
       status = EXIT_USAGE;
       return;
@@ -245,7 +256,7 @@ int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchem
         .exclusiveJoin(kj::mv(stopped))
         .wait(io.waitScope);
   });
-  KJ_IF_MAYBE(exception, failure) {
+  KJ_IF_MAYBE (exception, failure) {
     complain(exception->getDescription());
     return 1;
   }

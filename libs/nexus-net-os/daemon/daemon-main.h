@@ -1,11 +1,13 @@
 #pragma once
-// What every daemon's main does: options, configuration, named imports and exports, signals, the end. The daemon itself is a function that
-// gets a DaemonContext and its configuration; it holds no socket that was not handed to it.
+// What every daemon's main does: options, configuration, named imports and exports, signals, the end. The daemon itself
+// is a function that gets a DaemonContext and its configuration; it holds no socket that was not handed to it.
 //
-//   --import nic=unix:/run/nexus/nic.sock   a capability behind a Unix socket path; comes back after its server was restarted
+//   --import nic=unix:/run/nexus/nic.sock   a capability behind a Unix socket path; comes back after its server was
+//   restarted
 //   --import device=fd:3                    a connected socket that was inherited
 //   --export net=unix:/run/nexus/net.sock   a socket to make and serve
-//   LISTEN_FDS, LISTEN_FDNAMES              inherited descriptors by name: a listening socket is an export, a connected one an import
+//   LISTEN_FDS, LISTEN_FDNAMES              inherited descriptors by name: a listening socket is an export, a connected
+//   one an import
 //
 // Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 usage, 8 configuration.
 #include <capnp/schema.h>

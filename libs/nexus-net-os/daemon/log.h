@@ -1,6 +1,7 @@
 #pragma once
-// KJ_LOG as one line per message on standard error: "level=warning daemon=netstackd at=tcp-conn.c++:40 msg=...". Installed by main for the
-// whole life of the process. Never sees payloads or keys: what is logged is chosen where it is logged.
+// KJ_LOG as one line per message on standard error: "level=warning daemon=netstackd at=tcp-conn.c++:40 msg=...".
+// Installed by main for the whole life of the process. Never sees payloads or keys: what is logged is chosen where it
+// is logged.
 #include <kj/exception.h>
 
 namespace nexus {

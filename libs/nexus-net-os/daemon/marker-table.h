@@ -1,6 +1,6 @@
-// The marker table: every line that a harness waits for or forbids, once. Daemons print through the constants that markers.h makes of it,
-// the harness expects the same constants, and docs/testing/markers.md is generated from it, so that emitter, expectation and
-// documentation cannot drift apart. No include guard: included with NEXUS_MARKER defined.
+// The marker table: every line that a harness waits for or forbids, once. Daemons print through the constants that
+// markers.h makes of it, the harness expects the same constants, and docs/testing/markers.md is generated from it, so
+// that emitter, expectation and documentation cannot drift apart. No include guard: included with NEXUS_MARKER defined.
 //
 // NEXUS_MARKER(constant, text, owner, proves)
 //   text    the fixed part of the line; a line carries the marker when it begins with it (fields may follow)
@@ -8,54 +8,88 @@
 //   proves  the behaviour that came before the line
 
 // virtionetd, netstackd
-NEXUS_MARKER(NET_VIRTIO_UP, "net: virtio-net up", "virtionetd/handshake", "features agreed, rings live, DRIVER_OK set, sandbox on")
-NEXUS_MARKER(NETSTACKD_READY, "netstackd: ready", "netstackd", "the process is alive and serves its socket; nothing about the network")
+NEXUS_MARKER(NET_VIRTIO_UP, "net: virtio-net up", "virtionetd/handshake",
+             "features agreed, rings live, DRIVER_OK set, sandbox on")
+NEXUS_MARKER(NETSTACKD_READY, "netstackd: ready", "netstackd",
+             "the process is alive and serves its socket; nothing about the network")
 NEXUS_MARKER(NET_DHCP_BOUND, "net: dhcp bound", "netstackd/dhcp", "a DHCP server leased an address")
-NEXUS_MARKER(NET_DHCP_FALLBACK, "net: dhcp unavailable (fallback static", "netstackd/dhcp", "no lease within the time; the static address from the MAC is set")
-NEXUS_MARKER(NET_LWIP_IFACE_UP, "net: lwip iface up", "netstackd/stack", "the interface has an address and the link is up")
+NEXUS_MARKER(NET_DHCP_FALLBACK, "net: dhcp unavailable (fallback static", "netstackd/dhcp",
+             "no lease within the time; the static address from the MAC is set")
+NEXUS_MARKER(NET_LWIP_IFACE_UP, "net: lwip iface up", "netstackd/stack",
+             "the interface has an address and the link is up")
 NEXUS_MARKER(NETSTACKD_FACADE_UP, "netstackd: facade up", "netstackd", "NetworkManager answered a call over its socket")
 
 // selftest, network
-NEXUS_MARKER(SELFTEST_NET_IFACE, "SELFTEST: net iface ok", "selftest/net", "getConfig reports a link that is up and an address")
+NEXUS_MARKER(SELFTEST_NET_IFACE, "SELFTEST: net iface ok", "selftest/net",
+             "getConfig reports a link that is up and an address")
 NEXUS_MARKER(SELFTEST_NET_PING, "SELFTEST: net ping ok", "selftest/net", "the gateway answered an echo request")
-NEXUS_MARKER(SELFTEST_NET_UDP_DNS, "SELFTEST: net udp dns ok", "selftest/net", "a DNS query over UDP got its own answer")
-NEXUS_MARKER(SELFTEST_NET_TCP_LISTEN, "SELFTEST: net tcp listen ok", "selftest/net", "a listener accepted a connection and bytes crossed it both ways")
-NEXUS_MARKER(SELFTEST_ICMP_PING, "SELFTEST: icmp ping ok", "selftest/net", "IcmpEcho measured a round trip through the capability")
-NEXUS_MARKER(SELFTEST_DMA_ISOLATION, "SELFTEST: dma isolation ok", "initd/device-broker", "descriptors that point outside the buffers changed nothing and leaked nothing")
-NEXUS_MARKER(SELFTEST_DRIVER_RESTART, "SELFTEST: driver restart ok", "initd/supervisor", "virtionetd was killed under a TCP transfer, which completed intact")
+NEXUS_MARKER(SELFTEST_NET_UDP_DNS, "SELFTEST: net udp dns ok", "selftest/net",
+             "a DNS query over UDP got its own answer")
+NEXUS_MARKER(SELFTEST_NET_TCP_LISTEN, "SELFTEST: net tcp listen ok", "selftest/net",
+             "a listener accepted a connection and bytes crossed it both ways")
+NEXUS_MARKER(SELFTEST_ICMP_PING, "SELFTEST: icmp ping ok", "selftest/net",
+             "IcmpEcho measured a round trip through the capability")
+NEXUS_MARKER(SELFTEST_DMA_ISOLATION, "SELFTEST: dma isolation ok", "initd/device-broker",
+             "descriptors that point outside the buffers changed nothing and leaked nothing")
+NEXUS_MARKER(SELFTEST_DRIVER_RESTART, "SELFTEST: driver restart ok", "initd/supervisor",
+             "virtionetd was killed under a TCP transfer, which completed intact")
 
 // samgrd, bundlemgrd
 NEXUS_MARKER(SAMGRD_READY, "samgrd: ready", "samgrd", "serves its socket")
 NEXUS_MARKER(BUNDLEMGRD_READY, "bundlemgrd: ready", "bundlemgrd", "read its store and serves its socket")
 NEXUS_MARKER(SELFTEST_SAMGRD_REGISTER, "SELFTEST: samgrd v1 register ok", "samgrd", "REGISTER vfsd answered status 0")
-NEXUS_MARKER(SELFTEST_SAMGRD_LOOKUP, "SELFTEST: samgrd v1 lookup ok", "samgrd", "LOOKUP vfsd answered the same two slots")
-NEXUS_MARKER(SELFTEST_SAMGRD_UNKNOWN, "SELFTEST: samgrd v1 unknown ok", "samgrd", "LOOKUP does.not.exist answered status 1")
-NEXUS_MARKER(SELFTEST_SAMGRD_MALFORMED, "SELFTEST: samgrd v1 malformed ok", "samgrd", "the 3-byte request got a 13-byte reply with a status that is not 0")
-NEXUS_MARKER(SELFTEST_BUNDLEMGRD_LIST, "SELFTEST: bundlemgrd v1 list ok", "bundlemgrd", "LIST answered status 0 and the count of the store")
-NEXUS_MARKER(SELFTEST_BUNDLEMGRD_IMAGE, "SELFTEST: bundlemgrd v1 image ok", "bundlemgrd", "FETCH_IMAGE decoded whole, with at least one entry")
-NEXUS_MARKER(SELFTEST_BUNDLEMGRD_MALFORMED, "SELFTEST: bundlemgrd v1 malformed ok", "bundlemgrd", "the 3-byte request got an 8-byte reply with a status that is not 0")
+NEXUS_MARKER(SELFTEST_SAMGRD_LOOKUP, "SELFTEST: samgrd v1 lookup ok", "samgrd",
+             "LOOKUP vfsd answered the same two slots")
+NEXUS_MARKER(SELFTEST_SAMGRD_UNKNOWN, "SELFTEST: samgrd v1 unknown ok", "samgrd",
+             "LOOKUP does.not.exist answered status 1")
+NEXUS_MARKER(SELFTEST_SAMGRD_MALFORMED, "SELFTEST: samgrd v1 malformed ok", "samgrd",
+             "the 3-byte request got a 13-byte reply with a status that is not 0")
+NEXUS_MARKER(SELFTEST_BUNDLEMGRD_LIST, "SELFTEST: bundlemgrd v1 list ok", "bundlemgrd",
+             "LIST answered status 0 and the count of the store")
+NEXUS_MARKER(SELFTEST_BUNDLEMGRD_IMAGE, "SELFTEST: bundlemgrd v1 image ok", "bundlemgrd",
+             "FETCH_IMAGE decoded whole, with at least one entry")
+NEXUS_MARKER(SELFTEST_BUNDLEMGRD_MALFORMED, "SELFTEST: bundlemgrd v1 malformed ok", "bundlemgrd",
+             "the 3-byte request got an 8-byte reply with a status that is not 0")
 
 // dsoftbusd
-NEXUS_MARKER(BUS_TRANSPORT_UP, "dsoftbusd: os transport up (udp+tcp)", "dsoftbusd", "discovery socket and session listener are open on the stack")
+NEXUS_MARKER(BUS_TRANSPORT_UP, "dsoftbusd: os transport up (udp+tcp)", "dsoftbusd",
+             "discovery socket and session listener are open on the stack")
 NEXUS_MARKER(BUS_READY, "dsoftbusd: ready", "dsoftbusd", "serves its socket")
-NEXUS_MARKER(BUS_DISCOVERY_UP, "dsoftbusd: discovery cross-vm up", "dsoftbusd/discovery", "group joined, socket bound, first announcement sent")
+NEXUS_MARKER(BUS_DISCOVERY_UP, "dsoftbusd: discovery cross-vm up", "dsoftbusd/discovery",
+             "group joined, socket bound, first announcement sent")
 NEXUS_MARKER(BUS_ANNOUNCE_SENT, "dsoftbusd: discovery announce sent", "dsoftbusd/discovery", "an announcement left")
-NEXUS_MARKER(BUS_PEER_LEARNED, "dsoftbusd: discovery peer learned", "dsoftbusd/discovery", "a peer's announcement was accepted into the table")
-NEXUS_MARKER(BUS_AUTH_OK, "dsoftbusd: auth ok", "dsoftbusd/session", "Noise XK finished and the peer's device key is bound to its static key")
-NEXUS_MARKER(BUS_OS_SESSION_OK, "dsoftbusd: os session ok", "dsoftbusd/session", "an encrypted record crossed the session both ways")
-NEXUS_MARKER(BUS_CROSS_SESSION_A, "dsoftbusd: cross-vm session ok node-a", "dsoftbusd/session", "authenticated, bound and live session with node-a")
-NEXUS_MARKER(BUS_CROSS_SESSION_B, "dsoftbusd: cross-vm session ok node-b", "dsoftbusd/session", "authenticated, bound and live session with node-b")
-NEXUS_MARKER(BUS_PROXY_UP, "dsoftbusd: remote proxy up", "dsoftbusd/remote-proxy", "the policy table is loaded and requests are taken")
-NEXUS_MARKER(BUS_PROXY_RX, "dsoftbusd: remote proxy rx", "dsoftbusd/remote-proxy", "a first request record was decrypted")
-NEXUS_MARKER(BUS_PROXY_OK_SAMGRD, "dsoftbusd: remote proxy ok (peer=node-a service=samgrd)", "dsoftbusd/remote-proxy", "an allowed call was answered by samgrd")
-NEXUS_MARKER(BUS_PROXY_OK_BUNDLEMGRD, "dsoftbusd: remote proxy ok (peer=node-a service=bundlemgrd)", "dsoftbusd/remote-proxy", "an allowed call was answered by bundlemgrd")
-NEXUS_MARKER(BUS_DENIED_SERVICE, "dsoftbusd: remote proxy denied (service=unknown)", "dsoftbusd/remote-proxy", "a call to a service without a rule was refused with a status and audited")
-NEXUS_MARKER(BUS_DENIED_UNAUTHENTICATED, "dsoftbusd: remote proxy denied (unauthenticated)", "dsoftbusd/remote-proxy", "a call on a connection whose peer is not bound to a trusted key was refused and audited")
+NEXUS_MARKER(BUS_PEER_LEARNED, "dsoftbusd: discovery peer learned", "dsoftbusd/discovery",
+             "a peer's announcement was accepted into the table")
+NEXUS_MARKER(BUS_AUTH_OK, "dsoftbusd: auth ok", "dsoftbusd/session",
+             "Noise XK finished and the peer's device key is bound to its static key")
+NEXUS_MARKER(BUS_OS_SESSION_OK, "dsoftbusd: os session ok", "dsoftbusd/session",
+             "an encrypted record crossed the session both ways")
+NEXUS_MARKER(BUS_CROSS_SESSION_A, "dsoftbusd: cross-vm session ok node-a", "dsoftbusd/session",
+             "authenticated, bound and live session with node-a")
+NEXUS_MARKER(BUS_CROSS_SESSION_B, "dsoftbusd: cross-vm session ok node-b", "dsoftbusd/session",
+             "authenticated, bound and live session with node-b")
+NEXUS_MARKER(BUS_PROXY_UP, "dsoftbusd: remote proxy up", "dsoftbusd/remote-proxy",
+             "the policy table is loaded and requests are taken")
+NEXUS_MARKER(BUS_PROXY_RX, "dsoftbusd: remote proxy rx", "dsoftbusd/remote-proxy",
+             "a first request record was decrypted")
+NEXUS_MARKER(BUS_PROXY_OK_SAMGRD, "dsoftbusd: remote proxy ok (peer=node-a service=samgrd)", "dsoftbusd/remote-proxy",
+             "an allowed call was answered by samgrd")
+NEXUS_MARKER(BUS_PROXY_OK_BUNDLEMGRD, "dsoftbusd: remote proxy ok (peer=node-a service=bundlemgrd)",
+             "dsoftbusd/remote-proxy", "an allowed call was answered by bundlemgrd")
+NEXUS_MARKER(BUS_DENIED_SERVICE, "dsoftbusd: remote proxy denied (service=unknown)", "dsoftbusd/remote-proxy",
+             "a call to a service without a rule was refused with a status and audited")
+NEXUS_MARKER(BUS_DENIED_UNAUTHENTICATED, "dsoftbusd: remote proxy denied (unauthenticated)", "dsoftbusd/remote-proxy",
+             "a call on a connection whose peer is not bound to a trusted key was refused and audited")
 
 // selftest, bus
-NEXUS_MARKER(SELFTEST_BUS_CONNECT, "SELFTEST: dsoftbus os connect ok", "selftest/bus", "a session with this node's own dsoftbusd over the stack")
-NEXUS_MARKER(SELFTEST_BUS_PING, "SELFTEST: dsoftbus ping ok", "selftest/bus", "an encrypted ping came back with its own payload")
-NEXUS_MARKER(SELFTEST_REMOTE_RESOLVE, "SELFTEST: remote resolve ok", "selftest/remote", "the peer's samgrd answered RESOLVE_STATUS for bundlemgrd")
-NEXUS_MARKER(SELFTEST_REMOTE_QUERY, "SELFTEST: remote query ok", "selftest/remote", "the peer's bundlemgrd answered LIST")
-NEXUS_MARKER(SELFTEST_REMOTE_DENIED, "SELFTEST: remote denied ok", "selftest/remote", "a call without a rule and a call of a stranger both got their refusal")
+NEXUS_MARKER(SELFTEST_BUS_CONNECT, "SELFTEST: dsoftbus os connect ok", "selftest/bus",
+             "a session with this node's own dsoftbusd over the stack")
+NEXUS_MARKER(SELFTEST_BUS_PING, "SELFTEST: dsoftbus ping ok", "selftest/bus",
+             "an encrypted ping came back with its own payload")
+NEXUS_MARKER(SELFTEST_REMOTE_RESOLVE, "SELFTEST: remote resolve ok", "selftest/remote",
+             "the peer's samgrd answered RESOLVE_STATUS for bundlemgrd")
+NEXUS_MARKER(SELFTEST_REMOTE_QUERY, "SELFTEST: remote query ok", "selftest/remote",
+             "the peer's bundlemgrd answered LIST")
+NEXUS_MARKER(SELFTEST_REMOTE_DENIED, "SELFTEST: remote denied ok", "selftest/remote",
+             "a call without a rule and a call of a stranger both got their refusal")
 NEXUS_MARKER(SELFTEST_END, "SELFTEST: end", "selftest", "every step has run")

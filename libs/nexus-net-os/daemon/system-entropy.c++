@@ -5,8 +5,12 @@
 
 namespace nexus {
 
-SystemEntropy::SystemEntropy() { KJ_REQUIRE(sodium_init() >= 0, "libsodium could not start"); }
+SystemEntropy::SystemEntropy() {
+  KJ_REQUIRE(sodium_init() >= 0, "libsodium could not start");
+}
 
-void SystemEntropy::fill(kj::ArrayPtr<kj::byte> out) { randombytes_buf(out.begin(), out.size()); }
+void SystemEntropy::fill(kj::ArrayPtr<kj::byte> out) {
+  randombytes_buf(out.begin(), out.size());
+}
 
 }  // namespace nexus

@@ -1,7 +1,7 @@
 #pragma once
-// What a driver looks like from above: a link that takes frames to send and buffers to receive into, both lying in one buffer memory
-// that is divided into numbered buffers of equal size. Implemented by virtio-net and by the TAP and stream backends; used by the Nic
-// server. Knows nothing of who owns the frames, of RPC or of the network stack.
+// What a driver looks like from above: a link that takes frames to send and buffers to receive into, both lying in one
+// buffer memory that is divided into numbered buffers of equal size. Implemented by virtio-net and by the TAP and
+// stream backends; used by the Nic server. Knows nothing of who owns the frames, of RPC or of the network stack.
 //
 // One thread. Nothing blocks: poll() is a bounded batch, whenReady() is the only wait.
 #include <kj/async.h>
@@ -46,10 +46,12 @@ class FrameDevice {
   virtual MacAddress macAddress() = 0;
   virtual LinkState linkState() = 0;
 
-  // Lends a receive buffer to the device, until received() names it. False when the device can take no more; try again after poll().
+  // Lends a receive buffer to the device, until received() names it. False when the device can take no more; try again
+  // after poll().
   virtual bool provide(BufferId buffer) = 0;
 
-  // Lends a frame of at most MAX_SEGMENTS segments to the device, until transmitted() names it. False when its queue is full.
+  // Lends a frame of at most MAX_SEGMENTS segments to the device, until transmitted() names it. False when its queue is
+  // full.
   static constexpr size_t MAX_SEGMENTS = 18;
   virtual bool transmit(kj::ArrayPtr<const FrameSegment> segments, const FrameMeta& meta) = 0;
 

@@ -1,5 +1,6 @@
 #pragma once
-// What travels beside the bytes of a frame: the offload fields of virtio_net_hdr (virtio 1.1, 5.1.6), in host order. Zero means none.
+// What travels beside the bytes of a frame: the offload fields of virtio_net_hdr (virtio 1.1, 5.1.6), in host order.
+// Zero means none.
 #include <cstdint>
 
 namespace nexus {

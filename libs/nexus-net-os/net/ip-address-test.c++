@@ -13,11 +13,15 @@ TEST_CASE("an address of a family has exactly its bytes, or the call fails") {
     capnp::MallocMessageBuilder message;
     auto builder = message.initRoot<idl::IpAddress>();
     builder.initV4(length);
-    if (length == 4) CHECK(IpAddress::fromIdl(builder.asReader()).isV4());
-    else CHECK_THROWS(IpAddress::fromIdl(builder.asReader()));
+    if (length == 4)
+      CHECK(IpAddress::fromIdl(builder.asReader()).isV4());
+    else
+      CHECK_THROWS(IpAddress::fromIdl(builder.asReader()));
     builder.initV6(length);
-    if (length == 16) CHECK(IpAddress::fromIdl(builder.asReader()).isV6());
-    else CHECK_THROWS(IpAddress::fromIdl(builder.asReader()));
+    if (length == 16)
+      CHECK(IpAddress::fromIdl(builder.asReader()).isV6());
+    else
+      CHECK_THROWS(IpAddress::fromIdl(builder.asReader()));
   }
 }
 

@@ -40,9 +40,15 @@ IpAddress IpAddress::fromIdl(idl::IpAddress::Reader reader, AllowAny allowAny) {
 
 void IpAddress::toIdl(idl::IpAddress::Builder builder) const {
   switch (kind) {
-    case Family::ANY: builder.setAny(); break;
-    case Family::V4: builder.setV4(bytes()); break;
-    case Family::V6: builder.setV6(bytes()); break;
+    case Family::ANY:
+      builder.setAny();
+      break;
+    case Family::V4:
+      builder.setV4(bytes());
+      break;
+    case Family::V6:
+      builder.setV6(bytes());
+      break;
   }
 }
 
@@ -80,11 +86,12 @@ void SocketAddress::toIdl(idl::SocketAddress::Builder builder) const {
 }
 
 kj::Maybe<SocketAddress> SocketAddress::tryParse(kj::StringPtr text) {
-  KJ_IF_MAYBE(colon, text.findLast(':')) {
+  KJ_IF_MAYBE (colon, text.findLast(':')) {
     auto host = kj::heapString(text.slice(0, *colon));
     if (host.startsWith("[") && host.endsWith("]")) host = kj::heapString(host.slice(1, host.size() - 1));
     auto port = text.slice(*colon + 1);
-    if (port.size() == 0 || port.size() > 5 || !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    if (port.size() == 0 || port.size() > 5 ||
+        !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }))
       return nullptr;
     auto number = port.parseAs<uint32_t>();
     if (number > 65535) return nullptr;
@@ -101,7 +108,8 @@ kj::String KJ_STRINGIFY(const IpAddress& address) {
 }
 
 kj::String KJ_STRINGIFY(const SocketAddress& address) {
-  return address.address.isV6() ? kj::str("[", address.address, "]:", address.port) : kj::str(address.address, ":", address.port);
+  return address.address.isV6() ? kj::str("[", address.address, "]:", address.port)
+                                : kj::str(address.address, ":", address.port);
 }
 
 }  // namespace nexus

@@ -1,6 +1,6 @@
 #pragma once
-// An IP address typed by its family, and the way between it and the schema's form. A value; owns nothing. Fails closed: a family comes
-// with exactly its number of bytes (4 or 16), in the schema and here.
+// An IP address typed by its family, and the way between it and the schema's form. A value; owns nothing. Fails closed:
+// a family comes with exactly its number of bytes (4 or 16), in the schema and here.
 #include <kj/common.h>
 #include <kj/string.h>
 
@@ -66,7 +66,8 @@ struct SocketAddress {
   IpAddress address;
   uint16_t port = 0;
 
-  static SocketAddress fromIdl(idl::SocketAddress::Reader reader, IpAddress::AllowAny allowAny = IpAddress::AllowAny::NO);
+  static SocketAddress fromIdl(idl::SocketAddress::Reader reader,
+                               IpAddress::AllowAny allowAny = IpAddress::AllowAny::NO);
   void toIdl(idl::SocketAddress::Builder builder) const;
 
   // "10.0.2.2:53", "[fe80::1]:53", "*:0". Null for anything else.

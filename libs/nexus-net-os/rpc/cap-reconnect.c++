@@ -25,7 +25,7 @@ struct CapReconnect::Session {
   }
 
   capnp::Capability::Client bootstrap() {
-    KJ_IF_MAYBE(c, connection) return (*c)->bootstrap();
+    KJ_IF_MAYBE (c, connection) return (*c)->bootstrap();
     return connected.addBranch().then([this] { return KJ_ASSERT_NONNULL(connection)->bootstrap(); });
   }
 };
@@ -35,7 +35,7 @@ CapReconnect::CapReconnect(Connect connect, const RpcLimits& limits) : connect(k
 CapReconnect::~CapReconnect() noexcept(false) = default;
 
 capnp::Capability::Client CapReconnect::current() {
-  KJ_IF_MAYBE(s, session) {
+  KJ_IF_MAYBE (s, session) {
     if (!(*s)->ended) return (*s)->bootstrap();
   }
   connects++;
@@ -43,7 +43,7 @@ capnp::Capability::Client CapReconnect::current() {
 }
 
 kj::Promise<void> CapReconnect::whenLost() {
-  KJ_IF_MAYBE(s, session) {
+  KJ_IF_MAYBE (s, session) {
     // A connection that could not be made is lost too.
     return (*s)->lost.addBranch().catch_([](kj::Exception&&) {});
   }

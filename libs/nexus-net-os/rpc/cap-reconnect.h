@@ -1,7 +1,7 @@
 #pragma once
-// A capability behind a Unix socket that outlives its server: connects when first asked, and again after the connection was lost. Owned by
-// whoever imports the capability. Calls in flight at the loss fail as DISCONNECTED; nothing is repeated here, because only the caller
-// knows what may be done twice.
+// A capability behind a Unix socket that outlives its server: connects when first asked, and again after the connection
+// was lost. Owned by whoever imports the capability. Calls in flight at the loss fail as DISCONNECTED; nothing is
+// repeated here, because only the caller knows what may be done twice.
 #include "libs/nexus-net-os/rpc/cap-transport.h"
 
 namespace nexus {

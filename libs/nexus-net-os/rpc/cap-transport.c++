@@ -28,7 +28,8 @@ PeerCredentials peerCredentials(kj::AsyncCapabilityStream& stream) {
 
 }  // namespace
 
-CapServer::CapServer(Factory factory, const RpcLimits& limits) : factory(kj::mv(factory)), limits(limits), tasks(*this) {}
+CapServer::CapServer(Factory factory, const RpcLimits& limits)
+    : factory(kj::mv(factory)), limits(limits), tasks(*this) {}
 
 void CapServer::accept(kj::Own<kj::AsyncCapabilityStream> connection) {
   if (connections >= limits.maxConnections) {
@@ -57,7 +58,8 @@ kj::Promise<void> CapServer::listenLoop(kj::Own<kj::ConnectionReceiver> listener
 }
 
 void CapServer::taskFailed(kj::Exception&& exception) {
-  if (exception.getType() != kj::Exception::Type::DISCONNECTED) KJ_LOG(WARNING, "connection ended", exception.getDescription());
+  if (exception.getType() != kj::Exception::Type::DISCONNECTED)
+    KJ_LOG(WARNING, "connection ended", exception.getDescription());
 }
 
 struct CapConnection::Impl {
@@ -83,6 +85,8 @@ capnp::Capability::Client CapConnection::bootstrap() {
   return impl->rpc.bootstrap(vatId);
 }
 
-kj::Promise<void> CapConnection::onDisconnect() { return impl->network.onDisconnect(); }
+kj::Promise<void> CapConnection::onDisconnect() {
+  return impl->network.onDisconnect();
+}
 
 }  // namespace nexus

@@ -1,7 +1,7 @@
 #pragma once
-// Cap'n Proto RPC over Unix sockets, both ends, with bounds. CapServer gives every connection a bootstrap object of its own, made by a
-// factory, so that whatever a client holds dies with its connection. CapConnection is the client's end of one connection. Owned by the
-// daemon that wires them. Knows nothing of which interface is spoken.
+// Cap'n Proto RPC over Unix sockets, both ends, with bounds. CapServer gives every connection a bootstrap object of its
+// own, made by a factory, so that whatever a client holds dies with its connection. CapConnection is the client's end
+// of one connection. Owned by the daemon that wires them. Knows nothing of which interface is spoken.
 #include <capnp/capability.h>
 #include <kj/async-io.h>
 #include <kj/function.h>
@@ -9,11 +9,11 @@
 namespace nexus {
 
 struct RpcLimits {
-  kj::uint maxConnections = 64;                    // more are closed at once and counted
-  kj::uint maxFdsPerMessage = 8;                   // descriptors
-  uint64_t traversalLimitWords = 512 * 1024;   // 4 MiB a message
-  int nestingLimit = 32;                       // levels of pointers
-  size_t flowLimitBytes = 4 * 1024 * 1024;     // unanswered calls of one connection; then reading from it pauses
+  kj::uint maxConnections = 64;               // more are closed at once and counted
+  kj::uint maxFdsPerMessage = 8;              // descriptors
+  uint64_t traversalLimitWords = 512 * 1024;  // 4 MiB a message
+  int nestingLimit = 32;                      // levels of pointers
+  size_t flowLimitBytes = 4 * 1024 * 1024;    // unanswered calls of one connection; then reading from it pauses
 };
 
 // Who is at the other end, as the kernel says it (SO_PEERCRED). -1 when it does not say.

@@ -18,12 +18,14 @@ class FdCapImpl final : public idl::Fd::Server {
 
 }  // namespace
 
-idl::Fd::Client newFdCap(kj::AutoCloseFd fd) { return kj::heap<FdCapImpl>(kj::mv(fd)); }
+idl::Fd::Client newFdCap(kj::AutoCloseFd fd) {
+  return kj::heap<FdCapImpl>(kj::mv(fd));
+}
 
 kj::Promise<kj::AutoCloseFd> takeFd(idl::Fd::Client cap) {
   auto maybeFd = co_await cap.getFd();
   int duplicate;
-  KJ_IF_MAYBE(fd, maybeFd) {
+  KJ_IF_MAYBE (fd, maybeFd) {
     KJ_SYSCALL(duplicate = fcntl(*fd, F_DUPFD_CLOEXEC, 0));
   } else {
     KJ_FAIL_REQUIRE("the capability carries no file descriptor: it must come over a Unix socket");

@@ -1,5 +1,6 @@
 #pragma once
-// Randomness that repeats: a counter-based stream from a seed (SplitMix64). For tests only; say the seed when a test fails.
+// Randomness that repeats: a counter-based stream from a seed (SplitMix64). For tests only; say the seed when a test
+// fails.
 #include "libs/nexus-net-os/base/entropy.h"
 
 namespace nexus {

@@ -1,6 +1,6 @@
 #pragma once
-// Virtual time for tests: an event loop without file descriptors and a timer that jumps from event to event. Owned by a test; knows
-// nothing of what runs on it.
+// Virtual time for tests: an event loop without file descriptors and a timer that jumps from event to event. Owned by a
+// test; knows nothing of what runs on it.
 #include <kj/async.h>
 #include <kj/debug.h>
 #include <kj/timer.h>
@@ -16,8 +16,8 @@ class SimClock {
   // Lets everything happen that can happen without time passing.
   void settle() { waitScope.poll(); }
 
-  // Runs until `promise` is done, jumping from timer to timer. FAILED when nobody waits for time any more (a deadlock) or when `limit`
-  // of virtual time is over.
+  // Runs until `promise` is done, jumping from timer to timer. FAILED when nobody waits for time any more (a deadlock)
+  // or when `limit` of virtual time is over.
   template <typename T>
   T run(kj::Promise<T> promise, kj::Duration limit = 60 * kj::SECONDS) {
     auto deadline = timer.now() + limit;
