@@ -1,0 +1,96 @@
+#pragma once
+// The peers whose announcements were heard: bounded, most recently used first, ageing out, with a limit on how much one
+// source, and all sources together, may announce. Owned by discovery. Time comes in with every call. What is in here is
+// hearsay: an announcement proves nothing, and the caller says which device ids are trusted, so that a flood of
+// strangers cannot push known peers out.
+#include <kj/string.h>
+#include <kj/time.h>
+
+#include <list>
+
+#include "daemons/dsoftbusd/announce-packet.h"
+#include "libs/nexus-net-os/net/ip-address.h"
+
+namespace nexus {
+
+struct PeerTableLimits {
+  size_t capacity = 16;                        // peers
+  kj::Duration timeToLive = 60 * kj::SECONDS;  // since the last announcement
+  kj::uint perSecond = 10, burst = 20;         // datagrams of one source address
+  kj::uint totalPerSecond = 100, totalBurst = 200;
+  size_t sources = 64;  // source addresses remembered for the limit; the one unheard for longest is forgotten first
+};
+
+struct Peer {
+  Announce announce;
+  IpAddress address;  // the source of the datagram
+  bool trusted;
+  kj::TimePoint lastHeard;
+};
+
+class PeerTable {
+ public:
+  explicit PeerTable(kj::TimePoint now, const PeerTableLimits& limits = {});
+  KJ_DISALLOW_COPY_AND_MOVE(PeerTable);
+
+  // Whether a datagram of that source is to be looked at. Ask before decoding; false is counted.
+  bool admit(const IpAddress& source, kj::TimePoint now);
+
+  enum class Heard {
+    LEARNED,    // a peer that was not in the table
+    CHANGED,    // another port, key, services or address than before
+    UNCHANGED,  // the same again: only its age is renewed
+    REFUSED,    // an untrusted stranger, and the table is full of trusted peers; counted
+  };
+  // Puts the peer first. When the table is full, the least recently used untrusted peer goes; if there is none and the
+  // newcomer is trusted, the least recently used of all.
+  Heard hear(Announce announce, const IpAddress& source, bool trusted, kj::TimePoint now);
+
+  // The peer of that device id, or null. get() makes it the most recently used.
+  kj::Maybe<const Peer&> get(kj::StringPtr deviceId);
+  kj::Maybe<const Peer&> peek(kj::StringPtr deviceId) const;
+
+  // Drops what is older than the time to live and returns the device ids.
+  kj::Array<kj::String> expire(kj::TimePoint now);
+
+  // When expire() will next have something to do; null when the table is empty.
+  kj::Maybe<kj::TimePoint> nextExpiry() const;
+
+  // Most recently used first.
+  kj::Array<const Peer*> all() const;
+  size_t size() const { return peers.size(); }
+
+  // Grows with every change that all() would show, ages excepted. Never 0.
+  uint32_t generation() const { return changes; }
+
+  struct Counters {
+    uint64_t learned = 0, changed = 0, unchanged = 0;
+    uint64_t evicted = 0, expired = 0, refused = 0;
+    uint64_t floodedSource = 0, floodedTotal = 0, sourcesForgotten = 0;
+  };
+  const Counters& counters() const { return counts; }
+
+ private:
+  struct Bucket {
+    double tokens;
+    kj::TimePoint updated;
+    bool take(kj::TimePoint now, kj::uint perSecond, kj::uint burst);
+  };
+  struct Source {
+    IpAddress address;
+    Bucket bucket;
+  };
+
+  PeerTableLimits limits;
+  std::list<Peer> peers;      // most recently used first
+  std::list<Source> sources;  // most recently heard first
+  Bucket total;
+  Counters counts;
+  uint32_t changes = 1;
+
+  std::list<Peer>::iterator find(kj::StringPtr deviceId);
+  bool makeRoom(bool trusted);
+  void changed();
+};
+
+}  // namespace nexus
