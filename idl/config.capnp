@@ -114,3 +114,21 @@ struct Bundlemgrd {
   # One folder per bundle: NAME/VERSION/files...
   sandbox @1 :Bool = true;
 }
+
+struct Selftest {
+  # Written by the supervisor of a test guest from the kernel command line.
+  profile @0 :Profile;
+  node @1 :Text;
+  # "a" or "b".
+  dnsPort @2 :UInt16;
+  # Where the harness answers DNS queries at the gateway; 0 when it does not.
+  tcpPort @3 :UInt16;
+  # Where the harness's transfer peer listens at the gateway (libs/nexus-net-os/testing/transfer-protocol.h); 0 when it does not.
+  scale @4 :UInt16 = 100;
+  # Every deadline in percent of its own: slow emulation needs more than 100.
+
+  enum Profile {
+    qemuTest @0;
+    os2vm @1;
+  }
+}

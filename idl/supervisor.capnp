@@ -12,7 +12,11 @@ interface Supervisor {
   # SIGKILL to the running process of that service. The supervisor restarts it as it would after any death.
 
   whenRestarted @2 (name :Text, afterStarts :UInt32) -> (starts :UInt32);
-  # Waits until the service has been started more than afterStarts times.
+  # Waits until the service has been started more than afterStarts times. At most 16 calls may wait; one more is OVERLOADED.
+
+  report @3 (step :Text, ok :Bool, detail :Text) -> ();
+  # Tells the harness the result of one selftest step, through the status channel that only the supervisor holds. step is a name as
+  # libs/nexus-net-os/daemon/status-channel.h makes it from a marker; anything else is FAILED.
 
   struct Service {
     name @0 :Text;
