@@ -92,6 +92,8 @@ struct Dsoftbusd {
     # X25519 public key, 64 hexadecimal digits.
     testIdentity @3 :Text;
     # Instead of both, for bring-up: the peer's test identity.
+    dial @4 :Bool = true;
+    # false: never dial this peer, wait for it to dial. Either way there is one session; two dials at once leave that of the lower device id.
   }
 
   struct Rule {

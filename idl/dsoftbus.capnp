@@ -71,6 +71,8 @@ enum CallStatus {
   timedOut @6;
   unauthenticated @7;
   replyOversized @8;
+  cancelled @9;
+  # Only in audit records: the caller's session ended before the answer, so the call may have been done.
 }
 
 struct AuditRecord {

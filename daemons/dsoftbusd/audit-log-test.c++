@@ -1,0 +1,91 @@
+#include "daemons/dsoftbusd/audit-log.h"
+
+#include <doctest/doctest.h>
+#include <kj/vector.h>
+
+#include <string>
+
+#include "libs/nexus-net-os/testing/sim-clock.h"
+
+namespace nexus {
+namespace {
+
+// Collects the log lines of one test.
+class Lines final : public kj::ExceptionCallback {
+ public:
+  void logMessage(kj::LogSeverity, const char*, int, int, kj::String&& text) override { lines.add(kj::mv(text)); }
+  kj::Vector<kj::String> lines;
+};
+
+kj::Vector<uint64_t> idsAfter(const AuditLog& log, uint64_t after) {
+  kj::Vector<uint64_t> ids;
+  log.forEachAfter(after, [&](const AuditEntry& e) { ids.add(e.id); });
+  return ids;
+}
+
+TEST_CASE("a record keeps who asked for what, the verdict, the size and the time") {
+  Lines lines;
+  SimClock sim;
+  AuditLog log(sim.timer);
+  sim.advance(7 * kj::MILLISECONDS);
+  CHECK(log.append("node-a", "samgrd", "resolve-status", CallStatus::DENIED, 15) == 1);
+  size_t seen = 0;
+  log.forEachAfter(0, [&](const AuditEntry& e) {
+    seen++;
+    CHECK(e.id == 1);
+    CHECK(e.time - kj::origin<kj::TimePoint>() == 7 * kj::MILLISECONDS);
+    CHECK(e.peer == "node-a");
+    CHECK(e.service == "samgrd");
+    CHECK(e.operation == "resolve-status");
+    CHECK(e.verdict == CallStatus::DENIED);
+    CHECK(e.requestBytes == 15);
+  });
+  CHECK(seen == 1);
+  REQUIRE(lines.lines.size() == 1);
+}
+
+TEST_CASE("the ring drops the oldest record, counts it, and never uses an id twice") {
+  Lines lines;
+  SimClock sim;
+  AuditLog log(sim.timer, 3);
+  for (int i = 0; i < 5; i++) log.append("p", "s", "o", CallStatus::OK, 1);
+  CHECK(log.size() == 3);
+  CHECK(log.droppedCount() == 2);
+  auto ids = idsAfter(log, 0);
+  REQUIRE(ids.size() == 3);
+  CHECK(ids[0] == 3);
+  CHECK(ids[2] == 5);
+  CHECK(idsAfter(log, 4).size() == 1);
+  CHECK(idsAfter(log, 5).size() == 0);
+}
+
+TEST_CASE("texts of a peer are cut and made printable") {
+  Lines lines;
+  SimClock sim;
+  AuditLog log(sim.timer);
+  auto longName = kj::str("\x1b[2J\n", kj::repeat('x', 500));
+  log.append("p", longName, "\xff\xfe", CallStatus::DENIED, 1);
+  log.forEachAfter(0, [&](const AuditEntry& e) {
+    CHECK(e.service.size() == AuditLog::MAX_TEXT);
+    CHECK(e.service.startsWith("?[2J?xxx"));
+    CHECK(e.operation == "??");
+  });
+}
+
+TEST_CASE(
+    "a flood of decisions keeps every record within the ring but not every line, and says how many were left out") {
+  Lines lines;
+  SimClock sim;
+  AuditLog log(sim.timer, 1000);
+  for (int i = 0; i < 500; i++) log.append("p", "s", "o", CallStatus::DENIED, 1);
+  CHECK(log.size() == 500);
+  CHECK(lines.lines.size() == 100);
+  CHECK(log.unloggedCount() == 400);
+  sim.advance(1 * kj::SECONDS);
+  log.append("p", "s", "o", CallStatus::DENIED, 1);
+  REQUIRE(lines.lines.size() == 101);
+  CHECK(std::string(lines.lines.back().cStr()).find("omitted = 400") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace nexus

@@ -1,0 +1,57 @@
+#include "daemons/dsoftbusd/audit-log.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+namespace {
+
+// A hostile peer may cause records as fast as it can send; the log must not become its amplifier.
+constexpr kj::uint LINES_PER_SECOND = 20;
+constexpr kj::uint LINES_BURST = 100;
+
+}  // namespace
+
+AuditLog::AuditLog(kj::Timer& timer, size_t capacity)
+    : timer(timer), capacity(capacity), lines(LINES_PER_SECOND, LINES_BURST, 1) {
+  KJ_REQUIRE(capacity > 0, "an audit log that keeps nothing");
+}
+
+uint64_t AuditLog::append(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation, CallStatus verdict,
+                          size_t requestBytes) {
+  if (entries.size() >= capacity) {
+    entries.pop_front();
+    dropped++;
+  }
+  auto id = nextId++;
+  entries.push_back(AuditEntry{id, timer.now(), printableText(peer, MAX_TEXT), printableText(service, MAX_TEXT),
+                               printableText(operation, MAX_TEXT), verdict, static_cast<uint32_t>(requestBytes)});
+  log(entries.back());
+  return id;
+}
+
+void AuditLog::log(const AuditEntry& entry) {
+  if (!lines.tryTake("audit", timer.now())) {
+    unlogged++;
+    return;
+  }
+  auto omitted = unlogged - unloggedReported;
+  unloggedReported = unlogged;
+  auto verdict = statusName(entry.verdict);
+  if (entry.verdict == CallStatus::OK) {
+    KJ_LOG(INFO, "audit", entry.id, entry.peer, entry.service, entry.operation, verdict, entry.requestBytes, omitted);
+  } else {
+    KJ_LOG(WARNING, "audit", entry.id, entry.peer, entry.service, entry.operation, verdict, entry.requestBytes,
+           omitted);
+  }
+}
+
+kj::String printableText(kj::StringPtr text, size_t maxBytes) {
+  auto result = kj::heapString(text.begin(), kj::min(text.size(), maxBytes));
+  for (char& c : result.asArray()) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return result;
+}
+
+}  // namespace nexus

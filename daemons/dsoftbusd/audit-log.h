@@ -1,0 +1,69 @@
+#pragma once
+// The record of decisions about remote nodes: who asked for which operation of which service, and what was answered.
+// Never a payload. A bounded ring: the oldest record is dropped and counted. Each record is also one log line; lines
+// are limited to a rate, and how many were left out is said in the next one. Owned by dsoftbusd; the DSoftBus
+// capability reads it.
+#include <kj/string.h>
+#include <kj/timer.h>
+
+#include <deque>
+
+#include "daemons/dsoftbusd/call-status.h"
+#include "daemons/dsoftbusd/rate-limiter.h"
+
+namespace nexus {
+
+struct AuditEntry {
+  uint64_t id = 0;  // from 1, never used twice
+  kj::TimePoint time = kj::origin<kj::TimePoint>();
+  kj::String
+      peer;  // name from the trust table; for a stranger "stranger:" and the start of its device id or its address
+  kj::String service;    // what was asked for, at most MAX_TEXT bytes, made printable
+  kj::String operation;  // empty when it could not be told
+  CallStatus verdict = CallStatus::OK;
+  uint32_t requestBytes = 0;
+};
+
+class AuditLog {
+ public:
+  static constexpr size_t DEFAULT_CAPACITY = 1024;  // records
+  static constexpr size_t MAX_TEXT = 64;            // bytes of each text
+
+  explicit AuditLog(kj::Timer& timer, size_t capacity = DEFAULT_CAPACITY);
+  KJ_DISALLOW_COPY_AND_MOVE(AuditLog);
+
+  // Keeps the record and returns its id. The texts may come from a peer: they are cut and made printable here.
+  uint64_t append(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation, CallStatus verdict,
+                  size_t requestBytes);
+
+  // Calls `each` for the kept records with an id above `after`, oldest first.
+  template <typename Func>
+  void forEachAfter(uint64_t after, Func&& each) const {
+    for (auto& entry : entries) {
+      if (entry.id > after) each(entry);
+    }
+  }
+
+  size_t size() const { return entries.size(); }
+  uint64_t droppedCount() const { return dropped; }
+  uint64_t lastId() const { return nextId - 1; }
+  uint64_t unloggedCount() const { return unlogged; }
+
+ private:
+  kj::Timer& timer;
+  size_t capacity;
+  uint64_t nextId = 1;
+  uint64_t dropped = 0;
+  uint64_t unlogged = 0;          // lines left out since the daemon started
+  uint64_t unloggedReported = 0;  // of these, already told in a line
+  RateLimiter lines;
+  std::deque<AuditEntry> entries;
+
+  void log(const AuditEntry& entry);
+};
+
+// `text` cut to `maxBytes`, every byte outside printable ASCII replaced by '?': safe in a log line and as Text of a
+// message.
+kj::String printableText(kj::StringPtr text, size_t maxBytes);
+
+}  // namespace nexus

@@ -1,0 +1,36 @@
+#pragma once
+// Who may call what: a table (peer, service, operation), and everything that is not in it is denied. Owned by the
+// remote proxy. Pure data: knows nothing of sessions or frames; a peer is the name that the trust table gave it after
+// its key was proven.
+#include <kj/array.h>
+#include <kj/map.h>
+#include <kj/string.h>
+
+namespace nexus {
+
+struct PolicyRule {
+  kj::String peer;
+  kj::String service;
+  kj::Array<kj::String> operations;
+};
+
+class ProxyPolicy {
+ public:
+  // An empty table: allows nothing.
+  ProxyPolicy() = default;
+  explicit ProxyPolicy(kj::ArrayPtr<const PolicyRule> rules);
+  KJ_DISALLOW_COPY(ProxyPolicy);
+  ProxyPolicy(ProxyPolicy&&) = default;
+  ProxyPolicy& operator=(ProxyPolicy&&) = default;
+
+  // Exact match of all three; there are no wildcards.
+  bool allows(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation) const;
+
+  // How many (peer, service, operation) triples are allowed.
+  size_t size() const { return allowed.size(); }
+
+ private:
+  kj::HashSet<kj::String> allowed;
+};
+
+}  // namespace nexus
