@@ -1,0 +1,297 @@
+#include "daemons/dsoftbusd/remote-proxy.h"
+
+#include <doctest/doctest.h>
+#include <kj/encoding.h>
+#include <kj/vector.h>
+
+#include <array>
+
+#include "libs/nexus-net-os/testing/sim-clock.h"
+
+namespace nexus {
+namespace {
+
+using Bytes = kj::Array<kj::byte>;
+
+// Records what it was asked and answers as told.
+class ScriptedBackend final : public ServiceBackend {
+ public:
+  enum class Mode { ANSWER, THROW, HANG };
+
+  explicit ScriptedBackend(kj::Vector<Bytes>& calls) : calls(calls) {}
+
+  kj::Promise<Bytes> call(Bytes frame) override {
+    calls.add(kj::mv(frame));
+    if (mode == Mode::THROW) return KJ_EXCEPTION(DISCONNECTED, "the service is gone");
+    if (mode == Mode::HANG) return kj::NEVER_DONE;
+    auto reply = kj::heapArray<kj::byte>(replySize);
+    memset(reply.begin(), 0x5a, reply.size());
+    return reply;
+  }
+
+  Mode mode = Mode::ANSWER;
+  size_t replySize = 13;
+
+ private:
+  kj::Vector<Bytes>& calls;
+};
+
+class CountingObserver final : public RemoteProxyObserver {
+ public:
+  kj::uint requests = 0;
+  kj::Vector<CallStatus> decisions;
+  void onRequest(const RemoteCaller&) override { requests++; }
+  void onDecision(const RemoteCaller&, kj::ArrayPtr<const char>, CallStatus status) override { decisions.add(status); }
+};
+
+ProxyPolicy policyOf(std::initializer_list<std::array<kj::StringPtr, 3>> triples) {
+  kj::Vector<PolicyRule> rules;
+  for (auto& t : triples) rules.add(PolicyRule{kj::str(t[0]), kj::str(t[1]), kj::arr(kj::str(t[2]))});
+  return ProxyPolicy(rules);
+}
+
+ProxyPolicy usualPolicy() {
+  return policyOf({{"node-a"_kj, "samgrd"_kj, "resolve-status"_kj}, {"node-a"_kj, "bundlemgrd"_kj, "list"_kj}});
+}
+
+struct Fixture {
+  SimClock sim;
+  kj::Vector<Bytes> calls;  // of both backends
+  AuditLog audit{sim.timer, 2000};
+  RateLimiter rate;
+  CountingObserver observer;
+  ScriptedBackend* samgr = nullptr;
+  ScriptedBackend* bundlemgr = nullptr;
+  kj::Own<RemoteProxy> proxy;
+
+  explicit Fixture(ProxyPolicy policy = usualPolicy(), kj::uint perSecond = 50, kj::uint burst = 100)
+      : rate(perSecond, burst) {
+    auto s = kj::heap<ScriptedBackend>(calls), b = kj::heap<ScriptedBackend>(calls);
+    samgr = s.get(), bundlemgr = b.get();
+    auto backends = kj::heapArrayBuilder<RemoteProxy::Backend>(2);
+    backends.add(RemoteProxy::Backend{"samgrd"_kj, kj::mv(s)});
+    backends.add(RemoteProxy::Backend{"bundlemgrd"_kj, kj::mv(b)});
+    proxy = kj::heap<RemoteProxy>(sim.timer, kj::mv(policy), rate, audit, observer, backends.finish());
+  }
+
+  RemoteReply call(kj::StringPtr service, kj::ArrayPtr<const kj::byte> frame,
+                   RemoteCaller caller = {true, "node-a"_kj}) {
+    return sim.run(proxy->handle(caller, service.asArray(), frame));
+  }
+
+  AuditEntry lastAudit() {
+    AuditEntry last;
+    audit.forEachAfter(0, [&](const AuditEntry& e) {
+      last = AuditEntry{e.id,      e.time,        kj::str(e.peer), kj::str(e.service), kj::str(e.operation),
+                        e.verdict, e.requestBytes};
+    });
+    return last;
+  }
+};
+
+const auto RESOLVE = kj::decodeHex("534d01060a62756e646c656d677264"_kj);  // resolve-status bundlemgrd
+const auto LIST = kj::decodeHex("424e0101"_kj);
+
+TEST_CASE("an allowed call is forwarded byte for byte and its reply comes back") {
+  Fixture f;
+  auto reply = f.call("samgrd", RESOLVE);
+  CHECK(reply.status == CallStatus::OK);
+  CHECK(reply.reply.size() == 13);
+  REQUIRE(f.calls.size() == 1);
+  CHECK(f.calls[0] == RESOLVE);
+  CHECK(f.call("bundlemgrd", LIST).status == CallStatus::OK);
+  CHECK(f.calls[1] == LIST);
+  CHECK(f.proxy->count(CallStatus::OK) == 2);
+}
+
+TEST_CASE("test_reject_remote_unauthenticated_remote_call") {
+  Fixture f;
+  // The name of an allowed peer is of no use without the proof; and this check comes first, whatever else is wrong.
+  auto big = kj::heapArray<kj::byte>(1000);
+  for (auto& frame : {RESOLVE.asPtr(), LIST.asPtr(), kj::ArrayPtr<const kj::byte>(big)}) {
+    auto reply = f.call("samgrd", frame, {false, "node-a"_kj});
+    CHECK(reply.status == CallStatus::UNAUTHENTICATED);
+    CHECK(reply.auditId == f.audit.lastId());
+    CHECK(reply.reply.size() == 0);
+  }
+  CHECK(f.call("nothing", RESOLVE, {false, "x"_kj}).status == CallStatus::UNAUTHENTICATED);
+  CHECK(f.calls.size() == 0);
+  CHECK(f.lastAudit().verdict == CallStatus::UNAUTHENTICATED);
+}
+
+TEST_CASE("test_reject_remote_disallowed_service_proxy") {
+  Fixture f;
+  for (auto service : {"policyd"_kj, "keystored"_kj, "samgr"_kj, "samgrd "_kj, "SAMGRD"_kj, ""_kj}) {
+    auto reply = f.call(service, RESOLVE);
+    CHECK(reply.status == CallStatus::DENIED);
+    CHECK(reply.auditId != 0);
+  }
+  CHECK(f.calls.size() == 0);
+  CHECK(f.audit.size() == 6);
+}
+
+TEST_CASE("test_reject_remote_oversized_remote_request") {
+  Fixture f;
+  auto frame = kj::heapArray<kj::byte>(257);
+  memset(frame.begin(), 0, frame.size());
+  auto reply = f.call("samgrd", frame);
+  CHECK(reply.status == CallStatus::OVERSIZED);
+  CHECK(reply.auditId == f.audit.lastId());
+  CHECK(f.calls.size() == 0);
+  CHECK(f.lastAudit().requestBytes == 257);
+  // At the bound it is looked at, and found not to be a frame.
+  CHECK(f.call("samgrd", frame.slice(0, 256)).status == CallStatus::MALFORMED);
+}
+
+TEST_CASE("test_reject_remote_audit_remote_call_logged") {
+  Fixture f;
+  auto allowed = f.call("samgrd", RESOLVE);
+  auto entry = f.lastAudit();
+  CHECK(entry.id == allowed.auditId);
+  CHECK(entry.peer == "node-a");
+  CHECK(entry.service == "samgrd");
+  CHECK(entry.operation == "resolve-status");
+  CHECK(entry.verdict == CallStatus::OK);
+  CHECK(entry.requestBytes == RESOLVE.size());
+  CHECK(f.audit.size() == 1);
+
+  auto denied = f.call("samgrd", RESOLVE, {true, "node-c"_kj});
+  entry = f.lastAudit();
+  CHECK(entry.id == denied.auditId);
+  CHECK(entry.peer == "node-c");
+  CHECK(entry.operation == "resolve-status");
+  CHECK(entry.verdict == CallStatus::DENIED);
+  CHECK(f.audit.size() == 2);
+  CHECK(f.observer.requests == 2);
+  CHECK(f.observer.decisions.size() == 2);
+}
+
+TEST_CASE("with an empty table every operation of every service is denied and nothing is forwarded") {
+  Fixture f{ProxyPolicy()};
+  for (auto service : {"samgrd"_kj, "bundlemgrd"_kj, "packagefsd"_kj, "statefsd"_kj}) {
+    for (int op = 0; op < 256; op++) {
+      for (size_t tail = 0; tail < 12; tail++) {
+        auto frame = kj::heapArray<kj::byte>(4 + tail);
+        memset(frame.begin(), 'x', frame.size());
+        frame[0] = service[0] == 's' ? 'S' : 'B', frame[1] = service[0] == 's' ? 'M' : 'N';
+        frame[2] = 1, frame[3] = static_cast<kj::byte>(op);
+        if (tail > 0) frame[4] = static_cast<kj::byte>(tail - 1);
+        auto status = f.call(service, frame).status;
+        CHECK((status == CallStatus::DENIED || status == CallStatus::MALFORMED));
+      }
+    }
+  }
+  CHECK(f.call("samgrd", RESOLVE).status == CallStatus::DENIED);
+  CHECK(f.call("bundlemgrd", LIST).status == CallStatus::DENIED);
+  CHECK(f.calls.size() == 0);
+}
+
+TEST_CASE("with a table that names everything only the offered operations are ever forwarded") {
+  kj::Vector<PolicyRule> rules;
+  for (auto service : {"samgrd"_kj, "bundlemgrd"_kj}) {
+    for (auto operation : {"register"_kj, "lookup"_kj, "ping"_kj, "sender-pid"_kj, "sender-service-id"_kj,
+                           "resolve-status"_kj, "list"_kj, "route-status"_kj, "fetch-image"_kj, "*"_kj}) {
+      rules.add(PolicyRule{kj::str("node-a"), kj::str(service), kj::arr(kj::str(operation))});
+    }
+  }
+  Fixture f{ProxyPolicy(rules), 1000000, 1000000};
+  for (auto service : {"samgrd"_kj, "bundlemgrd"_kj}) {
+    for (int op = 0; op < 256; op++) {
+      for (size_t tail = 0; tail < 24; tail++) {
+        auto frame = kj::heapArray<kj::byte>(4 + tail);
+        memset(frame.begin(), 1, frame.size());
+        frame[0] = service[0] == 's' ? 'S' : 'B', frame[1] = service[0] == 's' ? 'M' : 'N';
+        frame[2] = 1, frame[3] = static_cast<kj::byte>(op);
+        if (tail > 0) frame[4] = static_cast<kj::byte>(tail - 1);
+        f.call(service, frame);
+      }
+    }
+  }
+  CHECK(f.calls.size() > 0);
+  for (auto& frame : f.calls) {
+    bool resolveStatus = frame[0] == 'S' && frame[3] == 6 && frame.size() == size_t(5) + frame[4];
+    bool list = frame[0] == 'B' && frame[3] == 1 && frame.size() == 4;
+    CHECK((resolveStatus || list));
+  }
+}
+
+TEST_CASE("a frame that does not parse is malformed, also when it is a frame of the other service") {
+  Fixture f;
+  CHECK(f.call("samgrd", LIST).status == CallStatus::MALFORMED);
+  CHECK(f.call("bundlemgrd", RESOLVE).status == CallStatus::MALFORMED);
+  CHECK(f.call("samgrd", nullptr).status == CallStatus::MALFORMED);
+  CHECK(f.call("samgrd", RESOLVE.slice(0, RESOLVE.size() - 1)).status == CallStatus::MALFORMED);
+  CHECK(f.call("samgrd", kj::decodeHex("534d020601"
+                                       "61"_kj))
+            .status == CallStatus::MALFORMED);
+  CHECK(f.call("bundlemgrd", kj::decodeHex("424e010100"_kj)).status == CallStatus::MALFORMED);
+  CHECK(f.calls.size() == 0);
+  CHECK(f.proxy->count(CallStatus::MALFORMED) == 6);
+}
+
+TEST_CASE(
+    "calls above the rate are refused, others of the peer and other peers are not affected for longer than that") {
+  Fixture f{
+      policyOf({{"node-a"_kj, "samgrd"_kj, "resolve-status"_kj}, {"node-b"_kj, "samgrd"_kj, "resolve-status"_kj}}), 50,
+      100};
+  for (int i = 0; i < 100; i++) CHECK(f.call("samgrd", RESOLVE).status == CallStatus::OK);
+  auto refused = f.call("samgrd", RESOLVE);
+  CHECK(refused.status == CallStatus::RATE_LIMITED);
+  CHECK(refused.auditId == f.audit.lastId());
+  CHECK(f.call("samgrd", RESOLVE, {true, "node-b"_kj}).status == CallStatus::OK);
+  f.sim.advance(20 * kj::MILLISECONDS);
+  CHECK(f.call("samgrd", RESOLVE).status == CallStatus::OK);
+  CHECK(f.call("samgrd", RESOLVE).status == CallStatus::RATE_LIMITED);
+  CHECK(f.calls.size() == 102);
+}
+
+TEST_CASE("a backend that fails and one that does not answer within two seconds are told apart") {
+  Fixture f;
+  f.samgr->mode = ScriptedBackend::Mode::THROW;
+  CHECK(f.call("samgrd", RESOLVE).status == CallStatus::BACKEND_FAILED);
+  CHECK(f.lastAudit().verdict == CallStatus::BACKEND_FAILED);
+
+  f.samgr->mode = ScriptedBackend::Mode::HANG;
+  auto before = f.sim.timer.now();
+  CHECK(f.call("samgrd", RESOLVE).status == CallStatus::TIMED_OUT);
+  CHECK(f.sim.timer.now() - before == RemoteProxy::BACKEND_DEADLINE);
+  CHECK(f.lastAudit().verdict == CallStatus::TIMED_OUT);
+  CHECK(f.audit.size() == 2);
+}
+
+TEST_CASE("a reply of 512 bytes passes and one of 513 is refused") {
+  Fixture f;
+  f.bundlemgr->replySize = 512;
+  CHECK(f.call("bundlemgrd", LIST).reply.size() == 512);
+  f.bundlemgr->replySize = 513;
+  auto reply = f.call("bundlemgrd", LIST);
+  CHECK(reply.status == CallStatus::REPLY_OVERSIZED);
+  CHECK(reply.reply.size() == 0);
+  CHECK(f.lastAudit().verdict == CallStatus::REPLY_OVERSIZED);
+}
+
+TEST_CASE("a service without a backend here fails with a status") {
+  SimClock sim;
+  AuditLog audit(sim.timer);
+  RateLimiter rate(50, 100);
+  RemoteProxyObserver observer;
+  RemoteProxy proxy(sim.timer, usualPolicy(), rate, audit, observer, nullptr);
+  CHECK(sim.run(proxy.handle({true, "node-a"_kj}, "samgrd"_kj.asArray(), RESOLVE)).status ==
+        CallStatus::BACKEND_FAILED);
+}
+
+TEST_CASE("a call whose session ends before the answer still leaves its one record") {
+  Fixture f;
+  f.samgr->mode = ScriptedBackend::Mode::HANG;
+  {
+    auto promise = f.proxy->handle({true, "node-a"_kj}, "samgrd"_kj.asArray(), RESOLVE);
+    CHECK_FALSE(promise.poll(f.sim.waitScope));
+    CHECK(f.audit.size() == 0);
+  }
+  CHECK(f.audit.size() == 1);
+  CHECK(f.lastAudit().verdict == CallStatus::CANCELLED);
+  CHECK(f.lastAudit().operation == "resolve-status");
+}
+
+}  // namespace
+}  // namespace nexus

@@ -1,0 +1,94 @@
+#include "daemons/dsoftbusd/remote-proxy.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+// One call from its arrival to its one audit record.
+struct RemoteProxy::Pending {
+  Pending(RemoteProxy& proxy, const RemoteCaller& caller, kj::ArrayPtr<const char> service, size_t requestBytes)
+      : proxy(proxy),
+        name(kj::str(caller.name)),
+        caller{caller.authenticated, name},
+        service(kj::heapString(service)),
+        requestBytes(requestBytes) {}
+  ~Pending() noexcept(false) {
+    if (!settled) settle(CallStatus::CANCELLED);
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(Pending);
+
+  RemoteProxy& proxy;
+  kj::String name;
+  RemoteCaller caller;
+  kj::String service;
+  kj::StringPtr operation = nullptr;
+  size_t requestBytes;
+  bool settled = false;
+
+  RemoteReply settle(CallStatus verdict, kj::Array<kj::byte> reply = nullptr) {
+    KJ_ASSERT(!settled);
+    settled = true;
+    proxy.counts[uint16_t(verdict)]++;
+    auto id = proxy.audit.append(name, service, operation, verdict, requestBytes);
+    proxy.observer.onDecision(caller, service, verdict);
+    return {verdict, id, kj::mv(reply)};
+  }
+};
+
+RemoteProxy::RemoteProxy(kj::Timer& timer, ProxyPolicy policy, RateLimiter& rate, AuditLog& audit,
+                         RemoteProxyObserver& observer, kj::Array<Backend> backends)
+    : timer(timer), policy(kj::mv(policy)), rate(rate), audit(audit), observer(observer), backends(kj::mv(backends)) {}
+
+kj::Promise<RemoteReply> RemoteProxy::handle(RemoteCaller caller, kj::ArrayPtr<const char> service,
+                                             kj::ArrayPtr<const kj::byte> frame) {
+  observer.onRequest(caller);
+  auto pending = kj::heap<Pending>(*this, caller, service, frame.size());
+  auto verdict = decide(caller, service, frame, pending->operation);
+  if (verdict != CallStatus::OK) return pending->settle(verdict);
+  auto* backend = findBackend(service);
+  if (backend == nullptr) return pending->settle(CallStatus::BACKEND_FAILED);
+  return forward(kj::mv(pending), *backend, kj::heapArray(frame));
+}
+
+CallStatus RemoteProxy::decide(const RemoteCaller& caller, kj::ArrayPtr<const char> serviceName,
+                               kj::ArrayPtr<const kj::byte> frame, kj::StringPtr& operation) {
+  if (!caller.authenticated) return CallStatus::UNAUTHENTICATED;
+  KJ_IF_MAYBE (service, findRemoteService(serviceName)) {
+    if (frame.size() > MAX_CALL_FRAME) return CallStatus::OVERSIZED;
+    KJ_IF_MAYBE (name, service->operationOf(frame)) {
+      operation = *name;
+      if (!service->offers(*name) || !policy.allows(caller.name, service->name, *name)) return CallStatus::DENIED;
+      if (!rate.tryTake(caller.name, timer.now())) return CallStatus::RATE_LIMITED;
+      return CallStatus::OK;
+    }
+    return CallStatus::MALFORMED;
+  }
+  return CallStatus::DENIED;
+}
+
+kj::Promise<RemoteReply> RemoteProxy::forward(kj::Own<Pending> pending, ServiceBackend& backend,
+                                              kj::Array<kj::byte> frame) {
+  struct Answer {
+    CallStatus status;
+    kj::Array<kj::byte> reply;
+  };
+  auto timedOut = timer.afterDelay(BACKEND_DEADLINE).then([]() -> Answer { return {CallStatus::TIMED_OUT, nullptr}; });
+  auto answered = kj::evalNow([&] { return backend.call(kj::mv(frame)); })
+                      .then([](kj::Array<kj::byte> reply) -> Answer { return {CallStatus::OK, kj::mv(reply)}; },
+                            [](kj::Exception&& exception) -> Answer {
+                              KJ_LOG(WARNING, "a service did not answer a proxied call", exception.getDescription());
+                              return {CallStatus::BACKEND_FAILED, nullptr};
+                            });
+  auto answer = co_await answered.exclusiveJoin(kj::mv(timedOut));
+  if (answer.reply.size() > MAX_CALL_REPLY) co_return pending->settle(CallStatus::REPLY_OVERSIZED);
+  co_return pending->settle(answer.status, kj::mv(answer.reply));
+}
+
+ServiceBackend* RemoteProxy::findBackend(kj::ArrayPtr<const char> service) {
+  for (auto& backend : backends) {
+    if (backend.service.asArray() == service) return backend.backend.get();
+  }
+  return nullptr;
+}
+
+}  // namespace nexus

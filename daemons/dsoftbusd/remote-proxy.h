@@ -1,0 +1,86 @@
+#pragma once
+// Decides about every call of a remote node and forwards the few that are allowed. The checks, in this order:
+// authenticated, service known, size, parse, policy, rate; then the backend with a deadline, then the size of its
+// reply. Every call is answered, whatever is wrong with it, with a status and the id of exactly one audit record. Owned
+// by dsoftbusd, shared by all sessions. Knows nothing of sessions: the caller's name comes from the trust table after
+// its key was proven.
+#include <kj/function.h>
+#include <kj/map.h>
+#include <kj/timer.h>
+
+#include "daemons/dsoftbusd/audit-log.h"
+#include "daemons/dsoftbusd/proxy-policy.h"
+#include "daemons/dsoftbusd/rate-limiter.h"
+#include "daemons/dsoftbusd/remote-services.h"
+
+namespace nexus {
+
+// Where the allowed frames of one service go.
+class ServiceBackend {
+ public:
+  virtual ~ServiceBackend() noexcept(false) = default;
+
+  // The reply to one request frame. Any exception means that the backend failed.
+  virtual kj::Promise<kj::Array<kj::byte>> call(kj::Array<kj::byte> frame) = 0;
+};
+
+struct RemoteCaller {
+  bool authenticated;
+  kj::StringPtr name;  // of the trust table; for a stranger, what is known of it (for the audit record)
+};
+
+struct RemoteReply {
+  CallStatus status;
+  uint64_t auditId;
+  kj::Array<kj::byte> reply;  // empty unless ok
+};
+
+// Hears of decisions, for markers. Defaults do nothing.
+class RemoteProxyObserver {
+ public:
+  virtual ~RemoteProxyObserver() noexcept(false) = default;
+  virtual void onRequest(const RemoteCaller& caller) {}
+  virtual void onDecision(const RemoteCaller& caller, kj::ArrayPtr<const char> service, CallStatus status) {}
+};
+
+class RemoteProxy {
+ public:
+  struct Backend {
+    kj::StringPtr service;  // one of remoteServices()
+    kj::Own<ServiceBackend> backend;
+  };
+
+  // How long a backend may take, kj::Duration.
+  static constexpr kj::Duration BACKEND_DEADLINE = 2 * kj::SECONDS;
+
+  RemoteProxy(kj::Timer& timer, ProxyPolicy policy, RateLimiter& rate, AuditLog& audit, RemoteProxyObserver& observer,
+              kj::Array<Backend> backends);
+  KJ_DISALLOW_COPY_AND_MOVE(RemoteProxy);
+
+  // Never fails for what a caller sent. Cancelling leaves an audit record with the verdict CANCELLED if the frame was
+  // already forwarded.
+  kj::Promise<RemoteReply> handle(RemoteCaller caller, kj::ArrayPtr<const char> service,
+                                  kj::ArrayPtr<const kj::byte> frame);
+
+  // Calls by verdict, index = CallStatus.
+  uint64_t count(CallStatus verdict) const { return counts[uint16_t(verdict)]; }
+
+ private:
+  struct Pending;
+
+  kj::Timer& timer;
+  ProxyPolicy policy;
+  RateLimiter& rate;
+  AuditLog& audit;
+  RemoteProxyObserver& observer;
+  kj::Array<Backend> backends;
+  uint64_t counts[uint16_t(CallStatus::CANCELLED) + 1] = {};
+
+  // The verdict before any backend is asked; OK means: forward it. Names the operation when it can be told.
+  CallStatus decide(const RemoteCaller& caller, kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame,
+                    kj::StringPtr& operation);
+  kj::Promise<RemoteReply> forward(kj::Own<Pending> pending, ServiceBackend& backend, kj::Array<kj::byte> frame);
+  ServiceBackend* findBackend(kj::ArrayPtr<const char> service);
+};
+
+}  // namespace nexus
