@@ -17,6 +17,8 @@
 #include <kj/one-of.h>
 #include <kj/string.h>
 
+#include <cstdint>
+
 #include "daemons/dsoftbusd/crypto/key-bytes.h"
 
 namespace nexus {

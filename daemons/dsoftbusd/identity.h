@@ -48,8 +48,8 @@ class DeviceIdentity {
   kj::Array<kj::byte> prove(ProofRole role) const;
 
  private:
-  SecretBytes signing;  // Ed25519 secret key, 64 bytes
   KeyBytes verifying;
+  SecretBytes signing;  // Ed25519 secret key, 64 bytes
   kj::String id;
   NoiseKeyPair noise;
 };

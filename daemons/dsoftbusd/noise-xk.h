@@ -29,6 +29,7 @@ class NoiseKeyPair {
 
   const KeyBytes& publicKey() const { return publicBytes; }
   const SecretBytes& secret() const { return secretKey; }
+  void wipe() { secretKey.wipe(); }
 
  private:
   SecretBytes secretKey;

@@ -60,7 +60,7 @@ class PeerTable {
   kj::Array<const Peer*> all() const;
   size_t size() const { return peers.size(); }
 
-  // Grows with every change that all() would show, ages excepted. Never 0.
+  // Grows with every change that all() would show, order and ages excepted. Never 0.
   uint32_t generation() const { return changes; }
 
   struct Counters {

@@ -1,0 +1,141 @@
+#include "daemons/dsoftbusd/peer-table.h"
+
+#include <kj/debug.h>
+#include <kj/vector.h>
+
+#include <algorithm>
+
+namespace nexus {
+
+bool PeerTable::Bucket::take(kj::TimePoint now, kj::uint perSecond, kj::uint burst) {
+  // Time that goes backwards fills nothing.
+  double seconds = now > updated ? double((now - updated) / kj::MICROSECONDS) / 1e6 : 0;
+  tokens = kj::min(double(burst), tokens + seconds * perSecond);
+  updated = kj::max(now, updated);
+  if (tokens < 1) return false;
+  tokens -= 1;
+  return true;
+}
+
+PeerTable::PeerTable(kj::TimePoint now, const PeerTableLimits& limits)
+    : limits(limits), total{double(limits.totalBurst), now} {
+  KJ_REQUIRE(limits.capacity > 0 && limits.sources > 0, "a table without room");
+}
+
+bool PeerTable::admit(const IpAddress& source, kj::TimePoint now) {
+  auto known = std::find_if(sources.begin(), sources.end(), [&](const Source& s) { return s.address == source; });
+  if (known == sources.end()) {
+    if (sources.size() >= limits.sources) {
+      sources.pop_back();
+      counts.sourcesForgotten++;
+    }
+    sources.push_front({source, {double(limits.burst), now}});
+  } else {
+    sources.splice(sources.begin(), sources, known);
+  }
+  // The source's own limit first: a loud neighbour must not use up what all share.
+  if (!sources.front().bucket.take(now, limits.perSecond, limits.burst)) {
+    counts.floodedSource++;
+    return false;
+  }
+  if (!total.take(now, limits.totalPerSecond, limits.totalBurst)) {
+    counts.floodedTotal++;
+    return false;
+  }
+  return true;
+}
+
+PeerTable::Heard PeerTable::hear(Announce announce, const IpAddress& source, bool trusted, kj::TimePoint now) {
+  auto known = find(announce.deviceId);
+  if (known == peers.end()) {
+    if (peers.size() >= limits.capacity && !makeRoom(trusted)) {
+      counts.refused++;
+      return Heard::REFUSED;
+    }
+    peers.push_front({kj::mv(announce), source, trusted, now});
+    counts.learned++;
+    changed();
+    return Heard::LEARNED;
+  }
+  peers.splice(peers.begin(), peers, known);
+  auto& peer = peers.front();
+  peer.lastHeard = now;
+  if (peer.announce == announce && peer.address == source && peer.trusted == trusted) {
+    counts.unchanged++;
+    return Heard::UNCHANGED;
+  }
+  peer.announce = kj::mv(announce);
+  peer.address = source;
+  peer.trusted = trusted;
+  counts.changed++;
+  changed();
+  return Heard::CHANGED;
+}
+
+bool PeerTable::makeRoom(bool trusted) {
+  for (auto victim = peers.end(); victim != peers.begin();) {
+    --victim;
+    if (victim->trusted) continue;
+    peers.erase(victim);
+    counts.evicted++;
+    return true;
+  }
+  if (!trusted) return false;
+  peers.pop_back();
+  counts.evicted++;
+  return true;
+}
+
+std::list<Peer>::iterator PeerTable::find(kj::StringPtr deviceId) {
+  return std::find_if(peers.begin(), peers.end(), [&](const Peer& p) { return p.announce.deviceId == deviceId; });
+}
+
+kj::Maybe<const Peer&> PeerTable::get(kj::StringPtr deviceId) {
+  auto found = find(deviceId);
+  if (found == peers.end()) return nullptr;
+  peers.splice(peers.begin(), peers, found);
+  return peers.front();
+}
+
+kj::Maybe<const Peer&> PeerTable::peek(kj::StringPtr deviceId) const {
+  for (auto& peer : peers) {
+    if (peer.announce.deviceId == deviceId) return peer;
+  }
+  return nullptr;
+}
+
+kj::Array<kj::String> PeerTable::expire(kj::TimePoint now) {
+  kj::Vector<kj::String> gone;
+  for (auto peer = peers.begin(); peer != peers.end();) {
+    if (now - peer->lastHeard >= limits.timeToLive) {
+      gone.add(kj::mv(peer->announce.deviceId));
+      peer = peers.erase(peer);
+    } else {
+      ++peer;
+    }
+  }
+  counts.expired += gone.size();
+  if (gone.size() > 0) changed();
+  return gone.releaseAsArray();
+}
+
+kj::Maybe<kj::TimePoint> PeerTable::nextExpiry() const {
+  kj::Maybe<kj::TimePoint> next;
+  for (auto& peer : peers) {
+    auto end = peer.lastHeard + limits.timeToLive;
+    next = kj::min(end, next.orDefault(end));
+  }
+  return next;
+}
+
+kj::Array<const Peer*> PeerTable::all() const {
+  kj::Vector<const Peer*> result(peers.size());
+  for (auto& peer : peers) result.add(&peer);
+  return result.releaseAsArray();
+}
+
+void PeerTable::changed() {
+  if (++changes == 0) changes = 1;
+}
+
+}  // namespace nexus
