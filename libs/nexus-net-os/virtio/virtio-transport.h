@@ -7,14 +7,9 @@
 
 #include <cstdint>
 
-namespace nexus {
+#include "libs/nexus-net-os/virtio/virtio-types.h"
 
-// Where the three parts of a split virtqueue lie, as the device sees them.
-struct VirtqAddresses {
-  uint64_t descriptors;
-  uint64_t avail;
-  uint64_t used;
-};
+namespace nexus {
 
 class VirtioTransport {
  public:
@@ -31,7 +26,8 @@ class VirtioTransport {
   virtual uint16_t maxQueueSize(uint16_t queue) = 0;
 
   // Sets a queue up and enables it. False when the device cannot take the interrupt vector.
-  [[nodiscard]] virtual bool enableQueue(uint16_t queue, uint16_t size, const VirtqAddresses& at, uint16_t vector) = 0;
+  [[nodiscard]] virtual bool enableQueue(uint16_t queue, uint16_t size, const virtio::VirtqAddresses& at,
+                                         uint16_t vector) = 0;
 
   // The vector of configuration changes. False when the device cannot take it.
   [[nodiscard]] virtual bool setConfigVector(uint16_t vector) = 0;
@@ -45,26 +41,23 @@ class VirtioTransport {
   virtual uint8_t configGeneration() = 0;
 };
 
-// One interrupt vector. Counts as one event however often it fired: the waiter looks at the rings to see what there is.
+// One interrupt vector. A flag, not a count: whoever waits looks at the rings to see what there is.
 class InterruptSource {
  public:
   virtual ~InterruptSource() noexcept(false) = default;
 
-  // Resolves when the vector has fired since the last time this resolved; at once if so already. One waiter. Cancelling
-  // loses nothing.
+  // Resolves when the vector has fired since the last take(); at once if so already. One waiter. Cancelling loses
+  // nothing.
   virtual kj::Promise<void> whenFired() = 0;
+
+  // Whether it has fired since the last call.
+  virtual bool take() = 0;
 };
 
 struct VirtioInterrupts {
   kj::Own<InterruptSource> config;
   kj::Own<InterruptSource> receive;
   kj::Own<InterruptSource> transmit;
-};
-
-// Memory that driver and device share: the same bytes under the driver's pointer and under the device's address.
-struct DmaSpan {
-  kj::ArrayPtr<kj::byte> bytes;
-  uint64_t iova;
 };
 
 }  // namespace nexus

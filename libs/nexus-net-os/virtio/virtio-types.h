@@ -34,6 +34,12 @@ inline constexpr uint64_t ACCESS_PLATFORM = uint64_t{1} << 33;  // the device ho
 // 4.1.5.1.2: a vector register reads back as this when the device could not take the vector.
 inline constexpr uint16_t NO_VECTOR = 0xffff;
 
+// 2.6.7.1, 2.6.8.1: with EVENT_IDX, whether moving an index from `before` to `after` passes the point the other side
+// named.
+constexpr bool passesEvent(uint16_t event, uint16_t after, uint16_t before) {
+  return static_cast<uint16_t>(after - event - 1) < static_cast<uint16_t>(after - before);
+}
+
 // 2.6.5 The Virtqueue Descriptor Table.
 struct VirtqDesc {
   static constexpr uint16_t NEXT = 1;   // `next` is valid
@@ -69,6 +75,13 @@ struct VirtqUsedElem {
   uint32_t len;  // bytes written to it
 };
 static_assert(sizeof(VirtqUsedElem) == 8);
+
+// Where the three parts of a split virtqueue lie, as the device sees them (2.6.2).
+struct VirtqAddresses {
+  uint64_t descriptors;
+  uint64_t avail;
+  uint64_t used;
+};
 
 // 5.1.6: precedes every frame, in both directions; always 12 bytes with VERSION_1.
 struct NetHeader {
