@@ -1,0 +1,58 @@
+#pragma once
+// Records on a byte stream: moves bytes between a stream and the pure RecordSender and RecordReceiver, keeps writes
+// whole and in order. Owned by a session. Knows the message types only to encode and parse them.
+#include <kj/async-io.h>
+#include <kj/timer.h>
+
+#include "daemons/dsoftbusd/noise-xk.h"
+#include "daemons/dsoftbusd/record.h"
+#include "daemons/dsoftbusd/session-message.h"
+
+namespace nexus {
+
+class RecordChannel {
+ public:
+  // timer: for the age of keys.
+  RecordChannel(kj::Own<kj::AsyncIoStream> stream, NoiseTransport keys, kj::Timer& timer,
+                const RecordLimits& limits = {});
+  KJ_DISALLOW_COPY_AND_MOVE(RecordChannel);
+
+  // Seals at once and writes after everything sent before. The write goes on even when the promise is dropped, for as
+  // long as the channel lives, so that no record is cut. Fails when the stream does, and for good when the counter is
+  // at its end.
+  kj::Promise<void> send(const SessionMessage& message);
+
+  struct Fault {
+    kj::String what;
+  };
+  struct EndOfStream {};
+  struct Message {
+    uint8_t type;
+    kj::Array<kj::byte> body;
+  };
+  using Received = kj::OneOf<Message, EndOfStream, Fault>;
+
+  // The next record. After anything but a Message there is no next one. A stream that fails is an exception; one that
+  // ends in the middle of a record is a fault. One caller at a time.
+  kj::Promise<Received> receive();
+
+  // No more sending: our FIN, after everything sent.
+  kj::Promise<void> finish();
+
+  uint64_t recordsSent() const { return sender.recordCount(); }
+  uint64_t recordsReceived() const { return receiver.recordCount(); }
+  uint64_t rekeysSent() const { return sender.rekeyCount(); }
+  uint64_t rekeysReceived() const { return receiver.rekeyCount(); }
+  const KeyBytes& handshakeHash() const { return hash; }
+
+ private:
+  kj::Own<kj::AsyncIoStream> stream;
+  kj::Timer& timer;
+  KeyBytes hash;
+  RecordSender sender;
+  RecordReceiver receiver;
+  kj::ForkedPromise<void> written;  // everything sent so far; before the stream it uses
+  kj::Array<kj::byte> buffer;
+};
+
+}  // namespace nexus
