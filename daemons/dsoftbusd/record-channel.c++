@@ -20,15 +20,18 @@ RecordChannel::RecordChannel(kj::Own<kj::AsyncIoStream> stream, NoiseTransport k
       written(kj::Promise<void>(kj::READY_NOW).fork()),
       buffer(kj::heapArray<kj::byte>(READ_BYTES)) {}
 
+RecordChannel::~RecordChannel() noexcept(false) {
+  writes.cancel(KJ_EXCEPTION(DISCONNECTED, "the session has ended"));
+}
+
 kj::Promise<void> RecordChannel::send(const SessionMessage& message) {
   auto encoded = encodeSessionMessage(message);
   KJ_IF_MAYBE (bytes, sender.trySeal(encoded.type, encoded.body, timer.now())) {
-    written = written.addBranch()
-                  .then([this, bytes = kj::mv(*bytes)]() mutable {
-                    auto promise = stream->write(bytes.begin(), bytes.size());
-                    return promise.attach(kj::mv(bytes));
-                  })
-                  .fork();
+    auto write = written.addBranch().then([this, bytes = kj::mv(*bytes)]() mutable {
+      auto promise = stream->write(bytes.begin(), bytes.size());
+      return promise.attach(kj::mv(bytes));
+    });
+    written = writes.wrap(kj::mv(write)).fork();
     return written.addBranch();
   }
   return KJ_EXCEPTION(DISCONNECTED, "the session's counter is at its end");
@@ -57,7 +60,7 @@ kj::Promise<RecordChannel::Received> RecordChannel::receive() {
 }
 
 kj::Promise<void> RecordChannel::finish() {
-  return written.addBranch().then([this] { stream->shutdownWrite(); });
+  return writes.wrap(written.addBranch().then([this] { stream->shutdownWrite(); }));
 }
 
 }  // namespace nexus

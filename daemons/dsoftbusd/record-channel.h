@@ -15,6 +15,7 @@ class RecordChannel {
   // timer: for the age of keys.
   RecordChannel(kj::Own<kj::AsyncIoStream> stream, NoiseTransport keys, kj::Timer& timer,
                 const RecordLimits& limits = {});
+  ~RecordChannel() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(RecordChannel);
 
   // Seals at once and writes after everything sent before. The write goes on even when the promise is dropped, for as
@@ -51,7 +52,8 @@ class RecordChannel {
   KeyBytes hash;
   RecordSender sender;
   RecordReceiver receiver;
-  kj::ForkedPromise<void> written;  // everything sent so far; before the stream it uses
+  kj::Canceler writes;              // whoever still waits for a write must not use the stream after it is gone
+  kj::ForkedPromise<void> written;  // everything sent so far
   kj::Array<kj::byte> buffer;
 };
 

@@ -1,0 +1,201 @@
+#include "daemons/dsoftbusd/session.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+Session::Session(kj::Own<RecordChannel> channel, RequestHandler& handler, kj::Timer& timer, kj::Function<void()> onLive,
+                 const SessionLimits& limits)
+    : channel(kj::mv(channel)),
+      handler(handler),
+      timer(timer),
+      onLive(kj::mv(onLive)),
+      limits(limits),
+      heardAt(timer.now()),
+      tasks(*this) {}
+
+Session::~Session() noexcept(false) = default;
+
+// ---- running
+
+kj::Promise<SessionEnd> Session::run(bool greet) {
+  SessionEnd end{kj::str("cancelled"), nullptr};
+  KJ_DEFER(settle(end));
+  auto reading = readLoop().catch_([](kj::Exception&& exception) -> SessionEnd {
+    return {kj::str("the connection failed: ", exception.getDescription()), nullptr};
+  });
+  if (greet) tasks.add(greetPeer());
+  end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed());
+  KJ_IF_MAYBE (order, closeOrder) co_await sendClose(order->reason);
+  co_return SessionEnd{kj::str(end.why), end.peerReason, end.peerAuditId};
+}
+
+kj::Promise<SessionEnd> Session::readLoop() {
+  for (;;) {
+    auto received = co_await channel->receive();
+    KJ_SWITCH_ONEOF(received) {
+      KJ_CASE_ONEOF(message, RecordChannel::Message) {
+        heardAt = timer.now();
+        KJ_IF_MAYBE (end, co_await take(kj::mv(message))) co_return kj::mv(*end);
+      }
+      KJ_CASE_ONEOF(eof, RecordChannel::EndOfStream) {
+        co_return SessionEnd{kj::str("the peer ended the connection without a close record"), nullptr};
+      }
+      KJ_CASE_ONEOF(fault, RecordChannel::Fault) {
+        co_return this->fault(kj::mv(fault.what));
+      }
+    }
+  }
+}
+
+kj::Promise<kj::Maybe<SessionEnd>> Session::take(RecordChannel::Message record) {
+  auto parsed = tryParseSessionMessage(record.type, record.body);
+  if (parsed == nullptr) co_return fault(kj::str("a record of type ", record.type, " that is no message"));
+  auto message = KJ_ASSERT_NONNULL(kj::mv(parsed));
+  KJ_SWITCH_ONEOF(message) {
+    KJ_CASE_ONEOF(ping, PingMessage) {
+      co_await channel->send(PongMessage{ping.id, ping.payload});
+      answered = true;
+      noteLive();
+    }
+    KJ_CASE_ONEOF(pong, PongMessage) {
+      if (!pings.answer(pong.id, kj::heapArray(pong.payload))) lateAnswers++;
+    }
+    KJ_CASE_ONEOF(request, RequestMessage) {
+      // The peer's requests wait in the stream while as many as allowed are being served.
+      while (serving >= limits.maxServing) co_await served.wait();
+      serving++;
+      tasks.add(serve(request.id, kj::heapArray(request.service), kj::heapArray(request.frame)));
+    }
+    KJ_CASE_ONEOF(response, ResponseMessage) {
+      RemoteReply reply{response.status, response.auditId, kj::heapArray(response.reply)};
+      if (!calls.answer(response.id, kj::mv(reply))) lateAnswers++;
+    }
+    KJ_CASE_ONEOF(close, CloseMessage) {
+      co_return SessionEnd{kj::str("closed by the peer: ", closeReasonName(close.reason)), close.reason, close.auditId};
+    }
+  }
+  co_return nullptr;
+}
+
+kj::Promise<SessionEnd> Session::keepAliveLoop() {
+  for (;;) {
+    co_await timer.atTime(heardAt + limits.keepAliveInterval);
+    auto silence = timer.now() - heardAt;
+    if (silence >= limits.keepAliveTimeout) {
+      auto why = kj::str("nothing heard for ", silence / kj::SECONDS, " s");
+      closeOrder = CloseOrder{CloseReason::TIMED_OUT, kj::str(why)};
+      co_return SessionEnd{kj::mv(why), nullptr};
+    }
+    if (silence < limits.keepAliveInterval) continue;
+    tasks.add(ping(nullptr).ignoreResult());
+    co_await timer.afterDelay(limits.keepAliveInterval);
+  }
+}
+
+kj::Promise<SessionEnd> Session::whenClosed() {
+  while (closeOrder == nullptr) co_await closeOrdered.wait();
+  co_return SessionEnd{kj::str(KJ_ASSERT_NONNULL(closeOrder).why), nullptr};
+}
+
+kj::Promise<void> Session::greetPeer() {
+  co_await ping(nullptr);
+  greeted = true;
+  noteLive();
+}
+
+void Session::noteLive() {
+  if (live || !greeted || !answered) return;
+  live = true;
+  onLive();
+}
+
+kj::Promise<void> Session::serve(uint64_t id, kj::Array<char> service, kj::Array<kj::byte> frame) {
+  KJ_DEFER({
+    serving--;
+    served.fire();
+  });
+  auto reply = co_await handler.handle(service, frame);
+  co_await channel->send(ResponseMessage{id, reply.status, reply.auditId, reply.reply});
+}
+
+void Session::taskFailed(kj::Exception&& exception) {
+  // An unanswered ping or a response that could not be written: the read loop or the keep-alive ends the session.
+  if (exception.getType() != kj::Exception::Type::DISCONNECTED) KJ_LOG(WARNING, exception.getDescription());
+}
+
+// ---- ending
+
+SessionEnd Session::fault(kj::String why) {
+  closeOrder = CloseOrder{CloseReason::PROTOCOL_ERROR, kj::str(why)};
+  return {kj::mv(why), nullptr};
+}
+
+void Session::close(CloseReason reason, kj::String why) {
+  if (ended || closeOrder != nullptr) return;
+  closeOrder = CloseOrder{reason, kj::mv(why)};
+  closeOrdered.fire();
+}
+
+kj::Promise<void> Session::sendClose(CloseReason reason) {
+  return channel->send(CloseMessage{reason, 0})
+      .then([this] { return channel->finish(); })
+      .catch_([](kj::Exception&&) {})  // the peer is gone: it needs no close record
+      .exclusiveJoin(timer.afterDelay(limits.closeTimeout));
+}
+
+// The last thing that happens: whoever waits is told, and the stream is let go, whoever still holds this object.
+void Session::settle(const SessionEnd& end) {
+  ended = true;
+  tasks.clear();
+  bool unauthenticated = end.peerReason.orDefault(CloseReason::SHUTDOWN) == CloseReason::UNAUTHENTICATED;
+  auto gone = [&] { return KJ_EXCEPTION(DISCONNECTED, "the session has ended", end.why); };
+  calls.settleAll([&](kj::PromiseFulfiller<RemoteReply>& caller) {
+    if (unauthenticated) {
+      caller.fulfill(RemoteReply{CallStatus::UNAUTHENTICATED, end.peerAuditId, nullptr});
+    } else {
+      caller.reject(gone());
+    }
+  });
+  pings.settleAll([&](kj::PromiseFulfiller<kj::Array<kj::byte>>& caller) { caller.reject(gone()); });
+  channel = nullptr;
+}
+
+// ---- asking
+
+void Session::checkAcceptsCall() const {
+  if (ended) kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the session has ended"));
+  if (pings.size() + calls.size() >= limits.maxWaiting) {
+    kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many calls wait on this session", limits.maxWaiting));
+  }
+}
+
+kj::Promise<kj::Array<kj::byte>> Session::ping(kj::ArrayPtr<const kj::byte> payload) {
+  KJ_REQUIRE(payload.size() <= MAX_PING_PAYLOAD, "the ping payload is too long", payload.size());
+  checkAcceptsCall();
+  auto id = nextId++;
+  auto answer = pings.wait(id);
+  return channel->send(PingMessage{id, payload})
+      .then([answer = kj::mv(answer)]() mutable { return kj::mv(answer); })
+      .exclusiveJoin(timer.afterDelay(limits.callTimeout).then([]() -> kj::Array<kj::byte> {
+        kj::throwFatalException(KJ_EXCEPTION(FAILED, "the peer did not answer a ping in time"));
+      }))
+      .attach(kj::addRef(*this));
+}
+
+kj::Promise<RemoteReply> Session::call(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) {
+  checkAcceptsCall();
+  auto id = nextId++;
+  auto answer = calls.wait(id);
+  // The answer may come, or the session end, before the write is reported: both are looked at together.
+  auto sent = channel->send(RequestMessage{id, service, frame}).then([]() -> kj::Promise<RemoteReply> {
+    return kj::NEVER_DONE;
+  });
+  return answer.exclusiveJoin(kj::mv(sent))
+      .exclusiveJoin(timer.afterDelay(limits.callTimeout).then([]() -> RemoteReply {
+        return {CallStatus::TIMED_OUT, 0, nullptr};
+      }))
+      .attach(kj::addRef(*this));
+}
+
+}  // namespace nexus

@@ -1,0 +1,108 @@
+#pragma once
+// One live session with one peer, after the handshake: ping and pong, calls both ways, keep-alive, the close record,
+// the end with its reason. Owned by a peer link (or a bus client); capabilities that were handed out keep the object,
+// not the connection. Knows nothing of trust, policy or reconnecting. Mux streams will be further record types beside
+// these.
+#include <kj/function.h>
+#include <kj/refcount.h>
+#include <kj/timer.h>
+
+#include "daemons/dsoftbusd/pending-answers.h"
+#include "daemons/dsoftbusd/record-channel.h"
+#include "daemons/dsoftbusd/remote-proxy.h"
+#include "daemons/dsoftbusd/signal.h"
+
+namespace nexus {
+
+// Answers the requests of the peer.
+class RequestHandler {
+ public:
+  virtual ~RequestHandler() noexcept(false) = default;
+  virtual kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) = 0;
+};
+
+struct SessionLimits {
+  kj::Duration keepAliveInterval = 3 * kj::SECONDS;  // of silence; then a ping
+  kj::Duration keepAliveTimeout = 9 * kj::SECONDS;   // of silence; then the session is over
+  kj::Duration callTimeout = 5 * kj::SECONDS;        // for the peer's answer to a ping or call
+  kj::Duration closeTimeout = 1 * kj::SECONDS;       // for the close record to leave
+  kj::uint maxServing = 16;                          // requests of the peer at once; then reading waits
+  kj::uint maxWaiting = 64;                          // own pings and calls at once; one more is OVERLOADED
+};
+
+struct SessionEnd {
+  kj::String why;                     // one clause for people
+  kj::Maybe<CloseReason> peerReason;  // what the peer's close record said
+  uint64_t peerAuditId = 0;
+};
+
+// Made with kj::refcounted.
+class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
+ public:
+  // onLive is called once: our ping was answered and a ping of the peer was.
+  Session(kj::Own<RecordChannel> channel, RequestHandler& handler, kj::Timer& timer, kj::Function<void()> onLive,
+          const SessionLimits& limits = {});
+  ~Session() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(Session);
+
+  // Runs the session until it ends; never fails. Dropping the promise ends it without a close record. greet: ping the
+  // peer at once.
+  kj::Promise<SessionEnd> run(bool greet = true);
+
+  // Makes run() send a close record and end with that reason. Nothing when it has ended.
+  void close(CloseReason reason, kj::String why);
+
+  bool isLive() const { return live && !ended; }
+  bool hasEnded() const { return ended; }
+
+  // The same payload back; at most MAX_PING_PAYLOAD bytes. FAILED when the peer's answer differs or takes longer than
+  // callTimeout, DISCONNECTED when the session ends.
+  kj::Promise<kj::Array<kj::byte>> ping(kj::ArrayPtr<const kj::byte> payload);
+
+  // Never more than callTimeout. A session that the peer closes as unauthenticated answers with that status; any other
+  // end is DISCONNECTED.
+  kj::Promise<RemoteReply> call(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame);
+
+  // Answers that came when nobody waited any more.
+  uint64_t lateAnswerCount() const { return lateAnswers; }
+
+ private:
+  kj::Own<RecordChannel> channel;
+  RequestHandler& handler;
+  kj::Timer& timer;
+  kj::Function<void()> onLive;
+  SessionLimits limits;
+
+  PendingAnswers<kj::Array<kj::byte>> pings;
+  PendingAnswers<RemoteReply> calls;
+  uint64_t nextId = 1;
+  kj::TimePoint heardAt;
+  bool ended = false, live = false, greeted = false, answered = false;
+  uint64_t lateAnswers = 0;
+
+  struct CloseOrder {
+    CloseReason reason;
+    kj::String why;
+  };
+  kj::Maybe<CloseOrder> closeOrder;
+  Signal closeOrdered;
+
+  kj::uint serving = 0;
+  Signal served;
+  kj::TaskSet tasks;  // requests being served
+
+  kj::Promise<SessionEnd> readLoop();
+  kj::Promise<kj::Maybe<SessionEnd>> take(RecordChannel::Message message);
+  kj::Promise<SessionEnd> keepAliveLoop();
+  kj::Promise<SessionEnd> whenClosed();
+  kj::Promise<void> greetPeer();
+  kj::Promise<void> serve(uint64_t id, kj::Array<char> service, kj::Array<kj::byte> frame);
+  kj::Promise<void> sendClose(CloseReason reason);
+  SessionEnd fault(kj::String why);
+  void noteLive();
+  void settle(const SessionEnd& end);
+  void checkAcceptsCall() const;
+  void taskFailed(kj::Exception&& exception) override;
+};
+
+}  // namespace nexus
