@@ -125,7 +125,7 @@ struct Selftest {
   dnsPort @2 :UInt16;
   # Where the harness answers DNS queries at the gateway; 0 when it does not.
   tcpPort @3 :UInt16;
-  # Where the harness's transfer peer listens at the gateway (libs/nexus-net-os/testing/transfer-protocol.h); 0 when it does not.
+  # Where the harness's transfer peer listens at the gateway (libs/nexus-net-os/testing/host-peer-protocol.h); 0 when it does not.
   scale @4 :UInt16 = 100;
   # Every deadline in percent of its own: slow emulation needs more than 100.
 

@@ -1,0 +1,53 @@
+#include "daemons/initd/device-lender.h"
+
+#include <kj/debug.h>
+#include <sys/socket.h>
+
+#include "libs/nexus-net-os/rpc/cap-transport.h"
+
+namespace nexus {
+
+struct DeviceLender::Loan {
+  kj::Own<VfioBroker> broker;
+  CapServer server;
+
+  explicit Loan(kj::Own<VfioBroker> b)
+      : broker(kj::mv(b)),
+        server([this](const PeerCredentials&) -> capnp::Capability::Client { return broker->device(); }) {}
+};
+
+DeviceLender::DeviceLender(kj::LowLevelAsyncIoProvider& io, VfioKernel& kernel, Sysfs& sysfs)
+    : io(io), kernel(kernel), sysfs(sysfs) {}
+
+DeviceLender::~DeviceLender() noexcept(false) = default;
+
+// The address of the one NIC, bound.
+kj::String DeviceLender::bindNic() {
+  auto nics = findVirtioNics(sysfs);
+  KJ_REQUIRE(nics.size() > 0, "this machine has no virtio network device: give QEMU -device virtio-net-pci");
+  KJ_REQUIRE(nics.size() == 1, "this machine has more than one virtio network device; one is supported", nics.size());
+  bindToVfio(sysfs, nics[0].address);
+  return kj::mv(nics[0].address);
+}
+
+kj::OneOf<kj::AutoCloseFd, StartRefused> DeviceLender::lend() {
+  takeBack();
+  kj::OneOf<kj::AutoCloseFd, StartRefused> result;
+  auto failure = kj::runCatchingExceptions([&] {
+    auto next = kj::heap<Loan>(VfioBroker::open(kernel, bindNic()));
+    int ends[2];
+    KJ_SYSCALL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+    kj::AutoCloseFd ours(ends[0]), theirs(ends[1]);
+    next->server.accept(io.wrapUnixSocketFd(kj::mv(ours)));
+    loan = kj::mv(next);
+    result = kj::mv(theirs);
+  });
+  KJ_IF_MAYBE (exception, failure) result = StartRefused{kj::heapString(exception->getDescription())};
+  return result;
+}
+
+void DeviceLender::takeBack() {
+  loan = nullptr;
+}
+
+}  // namespace nexus

@@ -1,0 +1,226 @@
+#include "daemons/initd/initd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemons/initd/listen-socket.h"
+#include "daemons/initd/process.h"
+#include "daemons/initd/supervisor-server.h"
+
+namespace nexus {
+
+namespace {
+
+constexpr kj::StringPtr SUPERVISOR_SOCKET = "supervisor"_kj;
+constexpr kj::StringPtr DMA_PROBE = "/bin/dma-probe"_kj;
+constexpr kj::StringPtr SELFTEST_CONFIG = "/run/nexus/selftest.toml"_kj;
+
+bool importsSupervisor(kj::ArrayPtr<const Service> services) {
+  for (auto& service : services) {
+    for (auto& import : service.imports) {
+      if (import.socket == SUPERVISOR_SOCKET) return true;
+    }
+  }
+  return false;
+}
+
+// The code on the status channel: that of the process, or 128 + signal as shells say it.
+int exitCode(const ExitStatus& status) {
+  return status.signaled ? 128 + status.number : status.number;
+}
+
+}  // namespace
+
+Initd::Initd(kj::AsyncIoContext& io, KernelArgs args, kj::ArrayPtr<const Service> services, DeviceLender& devices,
+             kj::Maybe<StatusPort&> status)
+    : io(io),
+      args(kj::mv(args)),
+      devices(devices),
+      status(status),
+      services(services),
+      supervision(io.provider->getTimer(), *this, *this, services),
+      supervisorServer([this](const PeerCredentials&) -> capnp::Capability::Client {
+        return kj::heap<SupervisorServer>(supervision, [this](const StatusStep& step) {
+          tell(StatusStep{kj::str(step.name), step.ok, kj::str(step.detail)});
+        });
+      }),
+      tasks(*this) {}
+
+kj::Promise<void> Initd::run() {
+  makeSockets();
+  writeSelftestConfig();
+  tasks.add(reapLoop());
+  if (args.dmaProbe) co_await runDmaProbe();
+  supervision.startAll();
+  KJ_IF_MAYBE (kill, args.kill) tasks.add(injectKill({kj::str(kill->service), kill->afterMs}));
+
+  auto asked = kj::Promise<void>(kj::NEVER_DONE);
+  KJ_IF_MAYBE (port, status) asked = port->whenPoweroff();
+  auto finish = [](Initd& self) -> kj::Promise<void> {
+    int code = co_await self.finished.promise;
+    if (code == 0 && self.probeFailed) code = 1;
+    self.say(kj::str("the selftest has ended: exit ", code));
+    self.tell(StatusExit{static_cast<kj::byte>(code)});
+    if (self.status != nullptr) co_await kj::Promise<void>(kj::NEVER_DONE);  // the harness ends the guest
+  };
+  co_await finish(*this).exclusiveJoin(kj::mv(asked));
+  say("powering off");
+  supervision.stopAll();
+  KJ_IF_MAYBE (port, status) co_await port->flushed();
+}
+
+void Initd::makeSockets() {
+  for (auto& service : services) {
+    for (auto& e : service.exports) sockets.add(Socket{e.socket, listenFor(socketPath(e.socket), e.client)});
+  }
+  if (!importsSupervisor(services)) return;
+  auto listener = listenFor(socketPath(SUPERVISOR_SOCKET), SELFTEST_UID);
+  tasks.add(supervisorServer.listenLoop(io.lowLevelProvider->wrapListenSocketFd(kj::mv(listener))));
+}
+
+// The selftest's configuration is what the harness said on the kernel command line.
+void Initd::writeSelftestConfig() {
+  auto text =
+      kj::str("[selftest]\nprofile = \"", args.profile == "os2vm" ? "os2vm" : "qemuTest", "\"\nnode = \"", args.node,
+              "\"\ndnsPort = ", args.dnsPort, "\ntcpPort = ", args.tcpPort, "\nscale = ", args.scale, "\n");
+  int fd;
+  KJ_SYSCALL(fd = open(SELFTEST_CONFIG.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), SELFTEST_CONFIG);
+  kj::FdOutputStream(kj::AutoCloseFd(fd)).write(text.begin(), text.size());
+}
+
+// Before anybody else has the device: tries to reach memory outside the DMA buffers. Needs what the broker needs.
+kj::Promise<void> Initd::runDmaProbe() {
+  auto started = startProcess({.binary = DMA_PROBE, .arguments = nullptr, .fds = nullptr, .uid = nullptr});
+  KJ_IF_MAYBE (refused, started.tryGet<StartRefused>()) {
+    say(kj::str("the DMA probe does not start: ", refused->reason));
+    probeFailed = true;
+    tell(StatusStep{kj::str("dma-isolation"), false, kj::str(refused->reason)});
+    co_return;
+  }
+  probe = started.get<pid_t>();
+  auto paf = kj::newPromiseAndFulfiller<ExitStatus>();
+  probeEnded = kj::mv(paf.fulfiller);
+  auto result = co_await paf.promise;
+  probe = nullptr;
+  probeFailed = !result.ok();
+  tell(StatusStep{kj::str("dma-isolation"), result.ok(), result.ok() ? kj::str() : result.text()});
+}
+
+// PID 1 reaps everything, its own children and orphans.
+kj::Promise<void> Initd::reapLoop() {
+  for (;;) {
+    int waitStatus;
+    pid_t pid;
+    while ((pid = waitpid(-1, &waitStatus, WNOHANG)) > 0) {
+      auto how = ExitStatus::fromWait(waitStatus);
+      if (pid == probe.orDefault(0)) {
+        KJ_IF_MAYBE (fulfiller, probeEnded) (*fulfiller)->fulfill(kj::mv(how));
+      } else if (!supervision.exited(pid, how)) {
+        say(kj::str("reaped an orphan, pid ", pid, ": ", how.text()));
+      }
+    }
+    co_await io.unixEventPort.onSignal(SIGCHLD).ignoreResult();
+  }
+}
+
+kj::Promise<void> Initd::injectKill(KernelArgs::Kill kill) {
+  co_await supervision.whenRestarted(kill.service, 0).ignoreResult();
+  co_await io.provider->getTimer().afterDelay(kill.afterMs * kj::MILLISECONDS);
+  say(kj::str("fault injection: killing ", kill.service));
+  supervision.kill(kill.service);
+}
+
+// NAME.toml of the variant if there is one, else of the node; null when the service has none and keeps its defaults.
+kj::Maybe<kj::String> Initd::configFor(const Service& service) {
+  if (service.oneShot) return kj::str(SELFTEST_CONFIG);
+  kj::Vector<kj::String> paths;
+  auto folder = kj::str("/etc/nexus/", args.profile, '-', args.node);
+  KJ_IF_MAYBE (variant, args.variant) paths.add(kj::str(folder, '.', *variant, '/', service.name, ".toml"));
+  paths.add(kj::str(folder, '/', service.name, ".toml"));
+  for (auto& path : paths) {
+    if (access(path.cStr(), R_OK) == 0) return kj::mv(path);
+  }
+  return nullptr;
+}
+
+kj::Vector<kj::String> Initd::argumentsFor(const Service& service) {
+  kj::Vector<kj::String> arguments;
+  auto config = configFor(service);
+  KJ_IF_MAYBE (path, config) {
+    arguments.add(kj::str("--config"));
+    arguments.add(kj::mv(*path));
+  }
+  for (auto& import : service.imports) {
+    arguments.add(kj::str("--import"));
+    arguments.add(kj::str(import.name, "=unix:", socketPath(import.socket)));
+  }
+  return arguments;
+}
+
+void Initd::say(kj::StringPtr line) {
+  auto text = kj::str("initd: ", line, '\n');
+  (void)!write(STDOUT_FILENO, text.begin(), text.size());
+}
+
+void Initd::tell(const StatusMessage& message) {
+  KJ_IF_MAYBE (port, status) port->send(message);
+}
+
+// implements ServiceHost ----------------------------------------
+
+kj::OneOf<pid_t, StartRefused> Initd::start(const Service& service) {
+  kj::Vector<NamedFd> fds;
+  for (auto& e : service.exports) {
+    for (auto& socket : sockets) {
+      if (socket.name == e.socket) fds.add(NamedFd{socket.name, socket.fd});
+    }
+  }
+  kj::AutoCloseFd device;
+  if (service.device) {
+    auto lent = devices.lend();
+    KJ_IF_MAYBE (refused, lent.tryGet<StartRefused>()) return kj::mv(*refused);
+    device = kj::mv(lent.get<kj::AutoCloseFd>());
+    fds.add(NamedFd{"device"_kj, device});
+  }
+  auto arguments = argumentsFor(service);
+  return startProcess({.binary = service.binary, .arguments = arguments, .fds = fds, .uid = service.uid});
+}
+
+void Initd::kill(pid_t pid) {
+  ::kill(pid, SIGKILL);
+}
+
+// implements SupervisionObserver ----------------------------------------
+
+void Initd::started(const Service& service, pid_t pid, uint32_t starts) {
+  say(kj::str("start ", service.name, " (pid ", pid, starts > 1 ? kj::str(", start ", starts) : kj::str(), ")"));
+  tell(StatusServiceStart{kj::str(service.name)});
+}
+
+void Initd::refused(const Service& service, kj::StringPtr reason) {
+  say(kj::str("refused to start ", service.name, ": ", reason));
+  tell(StatusServiceExit{kj::str(service.name), kj::str("refused: ", reason)});
+}
+
+void Initd::exited(const Service& service, const ExitStatus& how) {
+  say(kj::str("end ", service.name, " (", how.text(), ")"));
+  tell(StatusServiceExit{kj::str(service.name), how.text()});
+  if (service.device) devices.takeBack();
+  if (service.oneShot) finished.fulfiller->fulfill(exitCode(how));
+}
+
+void Initd::waiting(const Service& service, kj::Duration delay) {
+  say(kj::str("next start of ", service.name, " in ", delay / kj::MILLISECONDS, " ms"));
+}
+
+void Initd::taskFailed(kj::Exception&& exception) {
+  finished.fulfiller->reject(kj::mv(exception));
+}
+
+}  // namespace nexus
