@@ -10,6 +10,7 @@
 #include "daemons/dsoftbusd/call-status.h"
 #include "daemons/dsoftbusd/handshake.h"
 #include "idl/net.capnp.h"
+#include "libs/nexus-net-os/net/ip-address.h"
 
 namespace nexus {
 

@@ -1,0 +1,19 @@
+#pragma once
+// Hears of what happens on the bus, after it happened: for markers and tests. Every default does nothing.
+#include <kj/string.h>
+
+namespace nexus {
+
+class BusObserver {
+ public:
+  virtual ~BusObserver() noexcept(false) = default;
+
+  virtual void onTransportUp() {}                        // discovery socket and session listener are open
+  virtual void onDiscoveryUp() {}                        // group joined, a first announcement left
+  virtual void onAnnounceSent() {}                       // each time one left
+  virtual void onPeerLearned(kj::StringPtr deviceId) {}  // a peer that was not in the table
+  virtual void onAuthenticated(kj::StringPtr peer) {}    // handshake done, and the proven key is the trusted one
+  virtual void onLive(kj::StringPtr peer) {}             // a ping was answered both ways
+};
+
+}  // namespace nexus

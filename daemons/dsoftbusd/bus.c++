@@ -1,0 +1,117 @@
+#include "daemons/dsoftbusd/bus.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+namespace {
+
+// How much of a stranger's device id is enough to recognise it in the audit log.
+constexpr size_t STRANGER_ID_CHARS = 16;
+
+// How long a stranger may take to send its one record.
+constexpr kj::Duration STRANGER_DEADLINE = 2 * kj::SECONDS;
+
+}  // namespace
+
+Bus::Bus(LinkContext& context, const TrustTable& trust, const HalfOpenLimits& limits)
+    : context(context),
+      trust(trust),
+      halfOpen(limits),
+      complaints(1, 20, 1),
+      allLinks(KJ_MAP(peer, trust.all()) { return kj::heap<PeerLink>(context, peer); }),
+      tasks(*this) {}
+
+Bus::~Bus() noexcept(false) = default;
+
+void Bus::setTransport(kj::Maybe<Transport&> transport) {
+  for (auto& link : allLinks) link->setTransport(transport);
+}
+
+void Bus::setAddress(kj::StringPtr deviceId, kj::Maybe<SocketAddress> address) {
+  for (auto& link : allLinks) {
+    if (link->peer().identity.deviceId == deviceId) link->setAddress(address);
+  }
+}
+
+kj::Maybe<PeerLink&> Bus::findLink(kj::StringPtr peer) {
+  for (auto& link : allLinks) {
+    if (link->peer().name == peer || link->peer().identity.deviceId == peer) return *link;
+  }
+  return nullptr;
+}
+
+kj::Promise<void> Bus::acceptLoop(Acceptor& acceptor) {
+  for (;;) {
+    auto connection = co_await acceptor.accept();
+    auto place = halfOpen.tryEnter(connection.remote.address, context.timer.now());
+    KJ_IF_MAYBE (p, place) {
+      counts.accepted++;
+      tasks.add(greet(kj::mv(connection), kj::mv(*p)));
+    } else {
+      counts.refusedHalfOpen++;  // dropped, and with it closed
+    }
+  }
+}
+
+kj::Promise<void> Bus::greet(Acceptor::Accepted connection, kj::Own<HalfOpenLimit::Place> place) {
+  auto remote = connection.remote;
+  auto result = co_await respondToHandshake(kj::mv(connection.stream), context.own, context.timer, context.entropy,
+                                            context.limits.records);
+  KJ_SWITCH_ONEOF(result) {
+    KJ_CASE_ONEOF(failure, HandshakeFailure) {
+      complain(failure, remote);
+    }
+    KJ_CASE_ONEOF(done, HandshakeDone) {
+      auto bound = trust.bind(done.peer);
+      KJ_SWITCH_ONEOF(bound) {
+        KJ_CASE_ONEOF(peer, const TrustedPeer*) {
+          KJ_ASSERT_NONNULL(findLink(peer->identity.deviceId)).takeIncoming(kj::mv(done.channel));
+        }
+        KJ_CASE_ONEOF(why, kj::String) {
+          co_await refuseStranger(kj::mv(done), kj::mv(why), remote);
+        }
+      }
+    }
+  }
+}
+
+void Bus::complain(const HandshakeFailure& failure, const SocketAddress& remote) {
+  counts.handshakeFailures++;
+  if (failure.kind == HandshakeFailure::Kind::BAD_IDENTITY) {
+    context.audit.append(kj::str("stranger:", remote.address), "", "handshake", CallStatus::UNAUTHENTICATED, 0);
+  }
+  if (complaints.tryTake("", context.timer.now())) {
+    KJ_LOG(WARNING, "handshake failed", remote, failure.what, counts.handshakeFailures);
+  }
+}
+
+kj::Promise<void> Bus::refuseStranger(HandshakeDone done, kj::String why, SocketAddress remote) {
+  counts.strangers++;
+  auto stranger = kj::str("stranger:", done.peer.deviceId.slice(0, STRANGER_ID_CHARS));
+  KJ_LOG(WARNING, "session refused", stranger, remote, why);
+  auto auditId = context.audit.append(stranger, "", "handshake", CallStatus::UNAUTHENTICATED, 0);
+  co_await answerOnce(*done.channel, kj::mv(stranger))
+      .exclusiveJoin(context.timer.afterDelay(STRANGER_DEADLINE))
+      .catch_([](kj::Exception&&) {});  // it went away
+  co_await closeChannel(kj::mv(done.channel), CloseMessage{CloseReason::UNAUTHENTICATED, auditId}, context.timer);
+}
+
+// Reads one record. A request gets its status, so that even a stranger is never left waiting.
+kj::Promise<void> Bus::answerOnce(RecordChannel& channel, kj::String stranger) {
+  auto received = co_await channel.receive();
+  if (!received.is<RecordChannel::Message>()) co_return;
+  auto& record = received.get<RecordChannel::Message>();
+  KJ_IF_MAYBE (message, tryParseSessionMessage(record.type, record.body)) {
+    if (!message->is<RequestMessage>()) co_return;
+    auto& request = message->get<RequestMessage>();
+    auto reply = co_await context.proxy.handle({false, stranger}, request.service, request.frame);
+    co_await channel.send(ResponseMessage{request.id, reply.status, reply.auditId, reply.reply});
+  }
+}
+
+void Bus::taskFailed(kj::Exception&& exception) {
+  KJ_LOG(WARNING, "a connection failed", exception.getDescription());
+}
+
+}  // namespace nexus

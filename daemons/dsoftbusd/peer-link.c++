@@ -1,0 +1,267 @@
+#include "daemons/dsoftbusd/peer-link.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+using State = idl::SessionState;
+
+PeerLink::PeerLink(LinkContext& context, const TrustedPeer& peer)
+    : context(context),
+      trusted(peer),
+      peerIsLower(peer.identity.deviceId < context.own.deviceId()),
+      backoff(context.limits.firstDelay, context.limits.largestDelay),
+      notBefore(context.timer.now()),
+      lastDial(context.timer.now() - context.limits.dialSpacing),
+      tasks(*this),
+      loopTask(
+          loop().eagerlyEvaluate([](kj::Exception&& exception) { KJ_LOG(ERROR, "a peer link ended", exception); })) {}
+
+PeerLink::~PeerLink() noexcept(false) = default;
+
+// ---- what the link is told
+
+void PeerLink::setTransport(kj::Maybe<Transport&> newTransport) {
+  transport = newTransport;
+  if (transport != nullptr) {
+    backoff.reset();
+    notBefore = context.timer.now();
+  }
+  wake.fire();
+}
+
+void PeerLink::setAddress(kj::Maybe<SocketAddress> newAddress) {
+  bool changed = address != newAddress;
+  address = newAddress;
+  if (address == nullptr) return;
+  // A peer that announces itself is worth a dial, except when it has just said that it does not want us.
+  if (changed || currentState != State::REFUSED) bringForward();
+}
+
+void PeerLink::bringForward() {
+  auto earliest = kj::max(context.timer.now(), lastDial + context.limits.dialSpacing);
+  if (earliest < notBefore) notBefore = earliest;
+  wake.fire();
+}
+
+void PeerLink::takeIncoming(kj::Own<RecordChannel> channel) {
+  counts.incoming++;
+  KJ_IF_MAYBE (older, candidate) supersede(kj::mv(*older));
+  candidate = kj::mv(channel);
+  switch (phase) {
+    case Phase::WAITING:
+      wake.fire();
+      break;
+    case Phase::DIALING:
+      if (peerIsLower) yield.fire();
+      break;
+    case Phase::RUNNING: {
+      auto& session = KJ_ASSERT_NONNULL(running);
+      if (!session->isLive() && role == Role::INITIATOR && peerIsLower) {
+        session->close(CloseReason::SUPERSEDED, kj::str("the peer's own dial goes first"));
+      } else {
+        tasks.add(probe(kj::addRef(*session)));
+      }
+      break;
+    }
+  }
+}
+
+// Whether the running session's peer is still there, now that the same peer has connected again.
+kj::Promise<void> PeerLink::probe(kj::Own<Session> session) {
+  auto answered = kj::evalNow([&] { return session->ping(nullptr); })
+                      .then([](kj::Array<kj::byte>) { return true; }, [](kj::Exception&&) { return false; })
+                      .exclusiveJoin(context.timer.afterDelay(context.limits.probeTimeout).then([] { return false; }));
+  bool alive = co_await answered;
+  if (session->hasEnded()) co_return;  // the loop takes the candidate
+  if (alive) {
+    dropCandidate();
+  } else {
+    session->close(CloseReason::SUPERSEDED, kj::str("the peer connected again and did not answer here"));
+  }
+}
+
+void PeerLink::supersede(kj::Own<RecordChannel> channel) {
+  counts.superseded++;
+  tasks.add(closeChannel(kj::mv(channel), CloseMessage{CloseReason::SUPERSEDED, 0}, context.timer));
+}
+
+void PeerLink::dropCandidate() {
+  KJ_IF_MAYBE (channel, candidate) {
+    auto refused = kj::mv(*channel);
+    candidate = nullptr;
+    supersede(kj::mv(refused));
+  }
+}
+
+// ---- the loop
+
+kj::Promise<void> PeerLink::loop() {
+  for (;;) {
+    phase = Phase::WAITING;
+    co_await waitForWork();
+    KJ_IF_MAYBE (incoming, candidate) {
+      auto channel = kj::mv(*incoming);
+      candidate = nullptr;
+      co_await run(kj::mv(channel), Role::RESPONDER);
+    } else {
+      auto dialled = co_await dial();
+      KJ_IF_MAYBE (channel, dialled) {
+        if (candidate != nullptr && peerIsLower) {
+          supersede(kj::mv(*channel));
+        } else {
+          dropCandidate();
+          co_await run(kj::mv(*channel), Role::INITIATOR);
+        }
+      }
+    }
+  }
+}
+
+// Until there is a connection of the peer, or it is time to dial.
+kj::Promise<void> PeerLink::waitForWork() {
+  for (;;) {
+    if (candidate != nullptr) co_return;
+    if (transport == nullptr) {
+      setIdle("the network stack is not there");
+    } else if (!trusted.dial) {
+      setIdle("waits for the peer to dial");
+    } else if (address == nullptr) {
+      setIdle("no announcement of the peer is known");
+    } else if (context.timer.now() >= notBefore) {
+      co_return;
+    } else {
+      co_await wake.wait().exclusiveJoin(context.timer.atTime(notBefore));
+      continue;
+    }
+    co_await wake.wait();
+  }
+}
+
+void PeerLink::setIdle(kj::StringPtr why) {
+  if (currentState == State::REFUSED) return;  // the more important thing to know
+  setState(State::IDLE, lastFailure.size() == 0 ? kj::str(why) : kj::str(why, "; before: ", lastFailure));
+}
+
+kj::Promise<kj::Maybe<kj::Own<RecordChannel>>> PeerLink::dial() {
+  phase = Phase::DIALING;
+  counts.dials++;
+  lastDial = context.timer.now();
+  auto& to = KJ_ASSERT_NONNULL(address);
+  setState(State::DIALING, kj::str("dials ", to));
+  auto attempt = dialAttempt(KJ_ASSERT_NONNULL(transport), to).catch_([](kj::Exception&& exception) -> HandshakeResult {
+    return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(exception.getDescription())};
+  });
+  auto yielded = yield.wait().then([]() -> HandshakeResult {
+    return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the peer's own dial goes first")};
+  });
+  auto result = co_await attempt.exclusiveJoin(kj::mv(yielded));
+  KJ_SWITCH_ONEOF(result) {
+    KJ_CASE_ONEOF(done, HandshakeDone) {
+      co_return kj::mv(done.channel);
+    }
+    KJ_CASE_ONEOF(failure, HandshakeFailure) {
+      if (candidate == nullptr) noteDialFailure(failure.what);
+      if (failure.kind == HandshakeFailure::Kind::BAD_IDENTITY) {
+        context.audit.append(trusted.name, "", "handshake", CallStatus::UNAUTHENTICATED, 0);
+      }
+    }
+  }
+  co_return nullptr;
+}
+
+kj::Promise<HandshakeResult> PeerLink::dialAttempt(Transport& over, SocketAddress to) {
+  auto dialled = co_await over.dial(to);
+  KJ_SWITCH_ONEOF(dialled) {
+    KJ_CASE_ONEOF(failure, DialFailure) {
+      co_return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(to, ": ", failure.reason)};
+    }
+    KJ_CASE_ONEOF(stream, kj::Own<kj::AsyncIoStream>) {
+      setState(State::HANDSHAKING, kj::str("handshake with ", to));
+      co_return co_await initiateHandshake(kj::mv(stream), context.own, ExpectedPeer::of(trusted.identity),
+                                           context.timer, context.entropy, context.limits.records);
+    }
+  }
+  KJ_UNREACHABLE;
+}
+
+kj::Promise<void> PeerLink::run(kj::Own<RecordChannel> channel, Role ourRole) {
+  phase = Phase::RUNNING;
+  role = ourRole;
+  setState(State::HANDSHAKING, "authenticated; waits for the first pong");
+  context.observer.onAuthenticated(trusted.name);
+  auto started = context.timer.now();
+  auto session =
+      kj::refcounted<Session>(kj::mv(channel), *this, context.timer, [this] { onLive(); }, context.limits.session);
+  running = kj::addRef(*session);
+  auto end = co_await session->run();
+  running = nullptr;
+  noteEnd(end, context.timer.now() - started >= context.limits.stableAfter);
+}
+
+void PeerLink::onLive() {
+  counts.live++;
+  lastFailure = nullptr;
+  setState(State::READY, role == Role::INITIATOR ? "session dialled by this node" : "session dialled by the peer");
+  KJ_LOG(INFO, "session is live", trusted.name, currentReason);
+  context.observer.onLive(trusted.name);
+}
+
+void PeerLink::noteEnd(const SessionEnd& end, bool stable) {
+  KJ_LOG(INFO, "session ended", trusted.name, end.why);
+  lastFailure = kj::str(end.why);
+  if (stable) backoff.reset();
+  KJ_IF_MAYBE (reason, end.peerReason) {
+    if (*reason == CloseReason::UNAUTHENTICATED) {
+      notBefore = context.timer.now() + context.limits.refusedDelay;
+      setState(State::REFUSED,
+               kj::str("the peer does not trust this node's key (audit record ", end.peerAuditId, " there)"));
+      return;
+    }
+  }
+  notBefore = context.timer.now() + backoff.next();
+  setState(State::BACKOFF, end.why);
+}
+
+void PeerLink::noteDialFailure(kj::StringPtr what) {
+  counts.dialFailures++;
+  lastFailure = kj::str(what);
+  notBefore = context.timer.now() + backoff.next();
+  setState(State::BACKOFF, what);
+}
+
+// ---- the rest
+
+kj::Maybe<kj::Own<Session>> PeerLink::session() {
+  KJ_IF_MAYBE (session, running) {
+    if ((*session)->isLive()) return kj::addRef(**session);
+  }
+  return nullptr;
+}
+
+void PeerLink::setState(State state, kj::StringPtr reason) {
+  if (state == currentState && currentReason == reason) return;
+  currentState = state;
+  currentReason = kj::str(reason);
+  changes++;
+  stateChanged.fire();
+}
+
+kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) {
+  return context.proxy.handle({true, trusted.name}, service, frame);
+}
+
+void PeerLink::taskFailed(kj::Exception&& exception) {
+  KJ_LOG(WARNING, trusted.name, exception.getDescription());
+}
+
+kj::Promise<void> closeChannel(kj::Own<RecordChannel> channel, CloseMessage message, kj::Timer& timer) {
+  auto& c = *channel;
+  return c.send(message)
+      .then([&c] { return c.finish(); })
+      .catch_([](kj::Exception&&) {})  // the other end is gone: nothing to tell it
+      .exclusiveJoin(timer.afterDelay(1 * kj::SECONDS))
+      .attach(kj::mv(channel));
+}
+
+}  // namespace nexus

@@ -1,0 +1,127 @@
+#pragma once
+// The one session with one trusted peer, for as long as the node runs: dials with back-off, takes over connections that
+// the peer made, keeps exactly one of two, and says in which state it is and why. Owned by the bus. Knows nothing of
+// discovery (it is told addresses) and of how connections are accepted.
+//
+// Two connections at once: the dial of the node with the lower device id survives. A connection of the peer that comes
+// while a session lives is kept waiting while that session is probed: if the peer answers there, the new one is closed,
+// else it replaces the old one (the peer was restarted). So each end has one session, whichever way messages cross.
+#include "daemons/dsoftbusd/audit-log.h"
+#include "daemons/dsoftbusd/backoff.h"
+#include "daemons/dsoftbusd/bus-observer.h"
+#include "daemons/dsoftbusd/handshake.h"
+#include "daemons/dsoftbusd/session.h"
+#include "daemons/dsoftbusd/transport.h"
+#include "daemons/dsoftbusd/trust-table.h"
+
+namespace nexus {
+
+struct LinkLimits {
+  kj::Duration firstDelay = 250 * kj::MILLISECONDS;  // before the second dial; doubles
+  kj::Duration largestDelay = 8 * kj::SECONDS;
+  kj::Duration refusedDelay = 30 * kj::SECONDS;  // after the peer said that it does not trust us
+  kj::Duration dialSpacing = 1 * kj::SECONDS;    // between dials that announcements bring forward
+  kj::Duration stableAfter = 5 * kj::SECONDS;    // a session that lived this long starts the delays over
+  kj::Duration probeTimeout = 2 * kj::SECONDS;   // for the old session to answer when the peer connects again
+  SessionLimits session{};
+  RecordLimits records{};
+};
+
+// What all links of a node share; outlives them.
+struct LinkContext {
+  const DeviceIdentity& own;
+  kj::Timer& timer;
+  Entropy& entropy;
+  RemoteProxy& proxy;
+  AuditLog& audit;
+  BusObserver& observer;
+  LinkLimits limits{};
+};
+
+class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler {
+ public:
+  // peer outlives the link.
+  PeerLink(LinkContext& context, const TrustedPeer& peer);
+  ~PeerLink() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(PeerLink);
+
+  const TrustedPeer& peer() const { return trusted; }
+
+  // The stack is there, or gone (null). A new one is dialled over at once.
+  void setTransport(kj::Maybe<Transport&> transport);
+
+  // An announcement of the peer was heard; null: it has aged out.
+  void setAddress(kj::Maybe<SocketAddress> address);
+
+  // A connection of the peer, handshake done and bound to this peer.
+  void takeIncoming(kj::Own<RecordChannel> channel);
+
+  idl::SessionState state() const { return currentState; }
+  kj::StringPtr reason() const { return currentReason; }
+
+  // Grows with each change of state or reason.
+  uint32_t generation() const { return changes; }
+  kj::Promise<void> whenChanged() { return stateChanged.wait(); }
+
+  // The live session, or null.
+  kj::Maybe<kj::Own<Session>> session();
+
+  // implements RequestHandler: the calls of the peer, whose name is now certain.
+  kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) override;
+
+  struct Counters {
+    uint64_t dials = 0, dialFailures = 0, incoming = 0, live = 0, superseded = 0;
+  };
+  const Counters& counters() const { return counts; }
+
+ private:
+  enum class Phase { WAITING, DIALING, RUNNING };
+  enum class Role { INITIATOR, RESPONDER };
+
+  LinkContext& context;
+  const TrustedPeer& trusted;
+  bool peerIsLower;  // the peer's device id is lower than ours: its dials survive
+
+  kj::Maybe<Transport&> transport;
+  kj::Maybe<SocketAddress> address;
+  Backoff backoff;
+  kj::TimePoint notBefore, lastDial;
+
+  Phase phase = Phase::WAITING;
+  Role role = Role::INITIATOR;  // of the running session
+  idl::SessionState currentState = idl::SessionState::IDLE;
+  kj::String currentReason;
+  kj::String lastFailure;  // empty when there was none
+  uint32_t changes = 1;
+  Signal stateChanged;
+  Counters counts;
+
+  kj::Maybe<kj::Own<Session>> running;
+  kj::Maybe<kj::Own<RecordChannel>> candidate;  // of the peer, waiting for the decision
+  Signal wake;                                  // something that the loop waits for
+  Signal yield;                                 // the peer's dial goes before ours
+  kj::TaskSet tasks;                            // probes, closing of superseded connections
+  kj::Promise<void> loopTask;                   // last: uses the rest
+
+  kj::Promise<void> loop();
+  kj::Promise<void> waitForWork();
+  kj::Promise<kj::Maybe<kj::Own<RecordChannel>>> dial();
+  kj::Promise<HandshakeResult> dialAttempt(Transport& transport, SocketAddress to);
+  kj::Promise<void> run(kj::Own<RecordChannel> channel, Role role);
+  kj::Promise<void> probe(kj::Own<Session> session);
+  void noteEnd(const SessionEnd& end, bool stable);
+  void noteDialFailure(kj::StringPtr what);
+  void onLive();
+  void supersede(kj::Own<RecordChannel> channel);
+  void dropCandidate();
+  void bringForward();
+  void setIdle(kj::StringPtr why);
+  void setState(idl::SessionState state, kj::StringPtr reason);
+
+  void taskFailed(kj::Exception&& exception) override;
+};
+
+// Sends a close record and ends the connection, within a second.
+kj::Promise<void> closeChannel(kj::Own<RecordChannel> channel, CloseMessage message, kj::Timer& timer);
+
+}  // namespace nexus
