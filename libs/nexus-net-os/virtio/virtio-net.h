@@ -30,7 +30,7 @@ class VirtioNet final : public FrameDevice {
       1 * kj::SECONDS;  // how soon a silent reset of the device is noticed, while waiting
 
   struct Memory {
-    DmaSpan rings;    // ringMemorySize() bytes, aligned to 16, reachable by driver and device only
+    DmaSpan rings;    // ringMemorySize() bytes from the start of a page, reachable by driver and device only
     DmaSpan buffers;  // a whole number of buffers
     uint32_t bufferSize;
   };

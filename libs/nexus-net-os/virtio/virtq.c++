@@ -9,17 +9,21 @@ namespace nexus {
 
 namespace {
 
-// The parts of the ring memory: alignments of 2.6.2, each at least 16 so that one base alignment serves all.
+// The parts of the ring memory. A queue fills whole pages and its used ring lies within one: QEMU 7.2 behind an IOMMU
+// puts the second half of a used element that crosses a page at a wrong address.
 struct Layout {
   size_t avail, used, total;
 
   explicit Layout(uint16_t size) {
-    auto align = [](size_t n) { return (n + 63) / 64 * 64; };
+    auto align = [](size_t n, size_t to) { return (n + to - 1) / to * to; };
     avail = sizeof(virtio::VirtqDesc) * size;
-    // The ring and, behind it, the event field of the other side.
-    used = align(avail + sizeof(virtio::VirtqAvail) + sizeof(uint16_t) * size + sizeof(uint16_t));
-    total = align(used + sizeof(virtio::VirtqUsed) + sizeof(virtio::VirtqUsedElem) * size + sizeof(uint16_t));
+    // Each ring and, behind it, the event field of the other side.
+    used = align(avail + sizeof(virtio::VirtqAvail) + sizeof(uint16_t) * size + sizeof(uint16_t), CACHE_LINE);
+    total =
+        align(used + sizeof(virtio::VirtqUsed) + sizeof(virtio::VirtqUsedElem) * size + sizeof(uint16_t), Virtq::PAGE);
   }
+
+  static constexpr size_t CACHE_LINE = 64;
 };
 
 template <typename T>
@@ -40,12 +44,12 @@ size_t Virtq::memorySize(uint16_t size) {
 
 Virtq::Virtq(uint16_t size, DmaSpan memory, bool eventIdx)
     : queueSize(size), eventIdx(eventIdx), memory(memory), shadow(kj::heapArray<Shadow>(size)), freeCount(size) {
-  KJ_REQUIRE(std::has_single_bit(size) && size <= 32768, "a split queue's size is a power of two up to 32768", size);
+  KJ_REQUIRE(std::has_single_bit(size) && size <= MAX_SIZE, "a queue's size is a power of two up to 256", size);
   Layout layout(size);
   KJ_REQUIRE(memory.size() >= layout.total, "too little ring memory", memory.size(), layout.total);
   auto base = memory.bytes().begin();
-  KJ_REQUIRE(reinterpret_cast<uintptr_t>(base) % 16 == 0 && memory.iova() % 16 == 0,
-             "ring memory must be aligned to 16");
+  KJ_REQUIRE(reinterpret_cast<uintptr_t>(base) % PAGE == 0 && memory.iova() % PAGE == 0,
+             "ring memory begins at a page");
   memset(base, 0, layout.total);
 
   table = reinterpret_cast<virtio::VirtqDesc*>(base);

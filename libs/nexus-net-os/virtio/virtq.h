@@ -37,11 +37,14 @@ class DmaSpan {
 
 class Virtq {
  public:
-  // Bytes of ring memory that a queue of `size` descriptors takes.
+  static constexpr uint16_t MAX_SIZE = 256;  // descriptors
+  static constexpr size_t PAGE = 4096;       // bytes
+
+  // Bytes of ring memory that a queue of `size` descriptors takes: whole pages.
   static size_t memorySize(uint16_t size);
 
-  // `size` is a power of two up to 32768. `memory` is aligned to 16, at least memorySize() long, and reachable by the
-  // device and by nobody else: who can write descriptors chooses DMA addresses. It is cleared here.
+  // `size` is a power of two up to MAX_SIZE. `memory` begins at a page, is at least memorySize() long, and is reachable
+  // by the device and by nobody else: who can write descriptors chooses DMA addresses. It is cleared here.
   Virtq(uint16_t size, DmaSpan memory, bool eventIdx);
   KJ_DISALLOW_COPY_AND_MOVE(Virtq);
 
