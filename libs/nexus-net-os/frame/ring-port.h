@@ -62,10 +62,17 @@ class RingPort final : public FramePort {
   kj::UnixEventPort& eventPort;
   kj::Timer& timer;
   Backoff backoff;
+  kj::Duration nextDelay;
   Counters totals;
   kj::Maybe<MacAddress> mac;
   kj::String reason;
   kj::Maybe<kj::Own<Session>> session;
+
+  kj::Promise<kj::Own<Session>> open();
+  kj::Promise<void> pause();
+  kj::Promise<kj::String> sessionLoop(Session& session, Receiver& receiver);
+  kj::Promise<kj::String> frameLoop(Session& session, Receiver& receiver);
+  kj::Promise<kj::String> linkLoop(Session& session, Receiver& receiver);
 };
 
 }  // namespace nexus
