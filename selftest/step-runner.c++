@@ -50,6 +50,10 @@ kj::Promise<void> StepRunner::retry(kj::Duration limit, kj::Duration interval, B
   }
 }
 
+void failStep(kj::StringPtr reason) {
+  kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(reason)));
+}
+
 kj::String failLine(const Marker& marker, kj::StringPtr reason) {
   constexpr kj::StringPtr OK = " ok"_kj;
   auto text = marker.text;

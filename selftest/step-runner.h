@@ -41,6 +41,9 @@ class StepRunner final {
   kj::uint failed = 0;
 };
 
+// Fails the step that calls it: `reason` is what the line will say.
+[[noreturn]] void failStep(kj::StringPtr reason);
+
 // "SELFTEST: net ping FAIL (no route)" for the marker "SELFTEST: net ping ok": one line, no control characters.
 kj::String failLine(const Marker& marker, kj::StringPtr reason);
 
