@@ -64,6 +64,7 @@ class NetTransport final : public Transport {
   kj::Promise<Dialed> dial(const SocketAddress& remote) override {
     auto request = net.connectTcpRequest();
     remote.toIdl(request.initRemote());
+    request.initLocal().getAddress().setAny();  // the stack chooses
     return request.send().then([](capnp::Response<idl::NetworkManager::ConnectTcpResults>&& response) -> Dialed {
       if (response.getOutcome() != idl::Outcome::OK) return DialFailure{kj::str(outcomeText(response.getOutcome()))};
       return kj::Own<kj::AsyncIoStream>(kj::heap<SocketStream>(response.getSocket()));

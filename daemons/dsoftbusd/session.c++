@@ -80,7 +80,7 @@ kj::Promise<kj::Maybe<SessionEnd>> Session::take(RecordChannel::Message record) 
 
 kj::Promise<SessionEnd> Session::keepAliveLoop() {
   for (;;) {
-    co_await timer.atTime(heardAt + limits.keepAliveInterval);
+    co_await timer.atTime(kj::max(timer.now(), heardAt + limits.keepAliveInterval));
     auto silence = timer.now() - heardAt;
     if (silence >= limits.keepAliveTimeout) {
       auto why = kj::str("nothing heard for ", silence / kj::SECONDS, " s");
