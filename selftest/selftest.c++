@@ -1,0 +1,127 @@
+#include "selftest/selftest.h"
+
+#include <kj/debug.h>
+#include <unistd.h>
+
+#include "libs/nexus-net-os/daemon/status-channel.h"
+#include "selftest/restart-step.h"
+#include "selftest/service-steps.h"
+
+namespace nexus {
+
+namespace {
+
+// Retries are bounded; a step that waits for something to happen by itself has a deadline of its own.
+constexpr kj::Duration ATTEMPTS_LIMIT = 4 * kj::SECONDS;
+constexpr kj::Duration ATTEMPTS_INTERVAL = 200 * kj::MILLISECONDS;
+constexpr kj::Duration ATTEMPTS_DEADLINE = ATTEMPTS_LIMIT + 2 * kj::SECONDS;
+constexpr kj::Duration IFACE_DEADLINE = 15 * kj::SECONDS;
+constexpr kj::Duration SESSION_DEADLINE = 30 * kj::SECONDS;  // until the peer's machine has booted and is found
+constexpr kj::Duration RESTART_DEADLINE = 30 * kj::SECONDS;
+constexpr kj::Duration PEER_DEADLINE = 60 * kj::SECONDS;  // until the other node has done all it has to do
+constexpr uint16_t BUS_PORT_A = 34567;
+
+}  // namespace
+
+Selftest::Selftest(DaemonContext& context, config::Selftest::Reader config)
+    : context(context),
+      config(config),
+      net([this] { return get<idl::NetworkManager>("net"); }, context.entropy()),
+      bus([this] { return get<idl::NetworkManager>("net"); }, [this] { return get<idl::DSoftBus>("bus"); },
+          context.timer(), context.entropy()),
+      runner(context.timer(), *this, config.getScale()) {}
+
+kj::Promise<kj::uint> Selftest::run() {
+  switch (config.getProfile()) {
+    case config::Selftest::Profile::QEMU_TEST:
+      co_await runQemuTest();
+      break;
+    case config::Selftest::Profile::OS2VM:
+      if (config.getNode() == "a") co_await runInitiator("node-b");
+      if (config.getNode() == "b") co_await runAcceptor("node-a");
+      break;
+  }
+  co_return runner.failures();
+}
+
+kj::Promise<bool> Selftest::attempts(const Marker& marker, StepRunner::Body body) {
+  return runner.step(marker, ATTEMPTS_DEADLINE, [this, body = kj::mv(body)]() mutable {
+    return runner.retry(ATTEMPTS_LIMIT, ATTEMPTS_INTERVAL, [&body] { return body(); });
+  });
+}
+
+kj::Promise<void> Selftest::runQemuTest() {
+  auto samgr = [this] { return get<idl::Samgr>("samgr"); };
+  auto bundlemgr = [this] { return get<idl::Bundlemgr>("bundlemgr"); };
+  co_await runner.step(marker::SELFTEST_NET_IFACE, IFACE_DEADLINE, [this] { return net.iface(); });
+  co_await attempts(marker::SELFTEST_NET_PING, [this] { return net.gatewayPing(); });
+  co_await attempts(marker::SELFTEST_NET_UDP_DNS, [this] { return net.udpDns(config.getDnsPort()); });
+  co_await attempts(marker::SELFTEST_NET_TCP_LISTEN, [this] { return net.tcpListen(); });
+  co_await attempts(marker::SELFTEST_ICMP_PING, [this] { return net.icmpPing(); });
+
+  co_await attempts(marker::SELFTEST_SAMGRD_REGISTER, [&] { return samgrRegister(samgr()); });
+  co_await attempts(marker::SELFTEST_SAMGRD_LOOKUP, [&] { return samgrLookup(samgr()); });
+  co_await attempts(marker::SELFTEST_SAMGRD_UNKNOWN, [&] { return samgrUnknown(samgr()); });
+  co_await attempts(marker::SELFTEST_SAMGRD_MALFORMED, [&] { return samgrMalformed(samgr()); });
+  co_await attempts(marker::SELFTEST_BUNDLEMGRD_LIST, [&] { return bundlemgrList(bundlemgr()); });
+  co_await attempts(marker::SELFTEST_BUNDLEMGRD_IMAGE, [&] { return bundlemgrImage(bundlemgr()); });
+  co_await attempts(marker::SELFTEST_BUNDLEMGRD_MALFORMED, [&] { return bundlemgrMalformed(bundlemgr()); });
+
+  co_await attempts(marker::SELFTEST_BUS_CONNECT,
+                    [this] { return bus.connect("node-a", SocketAddress{net.address(), BUS_PORT_A}); });
+  co_await attempts(marker::SELFTEST_BUS_PING, [this] { return bus.ping(); });
+  co_await runner.step(marker::SELFTEST_DRIVER_RESTART, RESTART_DEADLINE, [this] {
+    return driverRestart(get<idl::NetworkManager>("net"), get<idl::Supervisor>("supervisor"),
+                         SocketAddress{net.gateway(), config.getTcpPort()});
+  });
+  co_await end();
+}
+
+kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
+  co_await runner.step(marker::SELFTEST_NET_IFACE, IFACE_DEADLINE, [this] { return net.iface(); });
+  co_await runner.step(marker::SELFTEST_REMOTE_RESOLVE, SESSION_DEADLINE, [this, peer] {
+    // The first call waits for the session; what it finds unready is tried again.
+    return runner.retry(SESSION_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.remoteResolve(peer); });
+  });
+  co_await attempts(marker::SELFTEST_REMOTE_QUERY, [this, peer] { return bus.remoteQuery(peer); });
+  co_await attempts(marker::SELFTEST_REMOTE_DENIED, [this, peer] { return bus.remoteDenied(peer); });
+  co_await end();
+}
+
+// Serves, and ends when its own audit log says that the other node has done its part.
+kj::Promise<void> Selftest::runAcceptor(kj::StringPtr peer) {
+  co_await runner.step(marker::SELFTEST_NET_IFACE, IFACE_DEADLINE, [this] { return net.iface(); });
+  co_await runner.step(marker::SELFTEST_END, PEER_DEADLINE, [this, peer] {
+    return runner.retry(PEER_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.sawPeersCalls(peer); });
+  });
+}
+
+kj::Promise<void> Selftest::end() {
+  return passed(marker::SELFTEST_END);
+}
+
+// implements StepSink ----------------------------------------
+
+kj::Promise<void> Selftest::passed(const Marker& marker) {
+  emitMarker(marker);
+  return report(marker, true, nullptr);
+}
+
+kj::Promise<void> Selftest::failed(const Marker& marker, kj::StringPtr reason) {
+  auto line = kj::str(failLine(marker, reason), '\n');
+  (void)!write(STDOUT_FILENO, line.begin(), line.size());
+  return report(marker, false, kj::str(reason));
+}
+
+// A marker that is no step ("SELFTEST: end") has no name on the status channel.
+kj::Promise<void> Selftest::report(const Marker& marker, bool ok, kj::String detail) {
+  auto name = stepName(marker.text);
+  if (name == nullptr) co_return;
+  auto request = get<idl::Supervisor>("supervisor").reportRequest();
+  request.setStep(KJ_ASSERT_NONNULL(name));
+  request.setOk(ok);
+  request.setDetail(detail);
+  co_await request.send();
+}
+
+}  // namespace nexus

@@ -1,0 +1,49 @@
+#pragma once
+// The ladder of one node of a test guest: which steps run, in which order, with which deadlines. Owned by main. Gets
+// its capabilities from outside; prints markers and reports each result to the supervisor.
+#include <kj/async.h>
+
+#include "idl/config.capnp.h"
+#include "idl/supervisor.capnp.h"
+#include "libs/nexus-net-os/daemon/daemon-main.h"
+#include "selftest/bus-steps.h"
+#include "selftest/net-steps.h"
+#include "selftest/step-runner.h"
+
+namespace nexus {
+
+class Selftest final : private StepSink {
+ public:
+  Selftest(DaemonContext& context, config::Selftest::Reader config);
+  KJ_DISALLOW_COPY_AND_MOVE(Selftest);
+
+  // Runs the ladder; how many steps failed.
+  kj::Promise<kj::uint> run();
+
+ private:
+  DaemonContext& context;
+  config::Selftest::Reader config;
+  NetSteps net;
+  BusSteps bus;
+  StepRunner runner;
+
+  kj::Promise<void> runQemuTest();
+  kj::Promise<void> runInitiator(kj::StringPtr peer);
+  kj::Promise<void> runAcceptor(kj::StringPtr peer);
+  kj::Promise<void> end();
+
+  // A step whose body is attempted again until ATTEMPTS_LIMIT is over.
+  kj::Promise<bool> attempts(const Marker& marker, StepRunner::Body body);
+
+  template <typename T>
+  typename T::Client get(kj::StringPtr name) {
+    return context.import(name).get<T>();
+  }
+
+  // implements StepSink ----------------------------------------
+  kj::Promise<void> passed(const Marker& marker) override;
+  kj::Promise<void> failed(const Marker& marker, kj::StringPtr reason) override;
+  kj::Promise<void> report(const Marker& marker, bool ok, kj::String detail);
+};
+
+}  // namespace nexus
