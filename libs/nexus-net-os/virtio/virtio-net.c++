@@ -197,6 +197,7 @@ void VirtioNet::flush() {
 size_t VirtioNet::poll(Events& events, size_t budget) {
   requireWorking();
   size_t count = reclaim(events, budget);
+  requireWorking();
   while (count < budget && receiveOne(events)) count++;
   requireWorking();
   return count;
