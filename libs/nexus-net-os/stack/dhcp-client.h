@@ -2,6 +2,8 @@
 // Gets the node's IPv4 address: drives lwIP's DHCP client (RFC 2131), and falls back to a fixed address when no server
 // answers in time. Owned by whoever configures the node; lives as long as the lease shall be kept. A run is either
 // bound or fallen back, never both: after the fallback no late lease is taken.
+#include <kj/vector.h>
+
 #include "libs/nexus-net-os/stack/lwip-stack.h"
 
 namespace nexus {
@@ -9,7 +11,7 @@ namespace nexus {
 // 10.42.0.H/24 without a gateway; H is the last byte of the MAC address, 0 becomes 1.
 Ipv4Config fallbackConfig(const MacAddress& mac);
 
-class DhcpClient final {
+class DhcpClient final : private LwipStack::Member {
  public:
   struct Lease {
     IpAddress server;
@@ -29,7 +31,7 @@ class DhcpClient final {
   DhcpClient(LwipStack& stack, kj::Duration timeout = 4 * kj::SECONDS);
 
   // Stops renewing; an address that was leased is taken away.
-  ~DhcpClient() noexcept(false);
+  ~DhcpClient() noexcept(false) override;
   KJ_DISALLOW_COPY_AND_MOVE(DhcpClient);
 
   // Resolves once the node has an address: bound, or fallen back after the timeout. Once. From then on changes (another
@@ -41,12 +43,13 @@ class DhcpClient final {
   kj::Maybe<Lease> lease();
 
  private:
-  struct Callbacks;
-  friend struct Callbacks;
-
   LwipStack& stack;
   kj::Duration timeout;
-  bool running = false;
+  bool running = false;  // lwIP's client is at work
+
+  bool bound();
+  void stop();
+  void stackGone() noexcept override;
 };
 
 }  // namespace nexus

@@ -10,7 +10,7 @@ struct raw_pcb;
 
 namespace nexus {
 
-class IcmpEcho final {
+class IcmpEcho final : private LwipStack::Member {
  public:
   static constexpr size_t MAX_PAYLOAD = 1400;
   static constexpr size_t MAX_PENDING = 64;
@@ -22,7 +22,7 @@ class IcmpEcho final {
 
   // OVERLOADED when no block is free. The identifier is random.
   explicit IcmpEcho(LwipStack& stack);
-  ~IcmpEcho() noexcept(false);
+  ~IcmpEcho() noexcept(false) override;
   KJ_DISALLOW_COPY_AND_MOVE(IcmpEcho);
 
   // One echo request to an IPv4 address. Dropping the promise forgets it. FAILED for anything but unicast IPv4 or a
@@ -34,8 +34,11 @@ class IcmpEcho final {
   friend struct Callbacks;
   struct Pending {
     Pending(kj::PromiseFulfiller<Result>& fulfiller, IcmpEcho& echo, IpAddress to, uint16_t sequence,
-            kj::Array<const kj::byte> payload);
+            kj::ArrayPtr<const kj::byte> payload);
     ~Pending() noexcept(false);
+    KJ_DISALLOW_COPY_AND_MOVE(Pending);
+
+    void finish(idl::Outcome outcome);
 
     kj::PromiseFulfiller<Result>& fulfiller;
     IcmpEcho& echo;
@@ -51,6 +54,11 @@ class IcmpEcho final {
   uint16_t identifier;
   uint16_t nextSequence = 1;
   kj::List<Pending, &Pending::link> pending;
+
+  bool reply(const IpAddress& from, kj::ArrayPtr<const kj::byte> icmp);
+  void unreachable(kj::ArrayPtr<const kj::byte> quote);
+  kj::Maybe<idl::Outcome> send(const IpAddress& to, uint16_t sequence, kj::ArrayPtr<const kj::byte> payload);
+  void stackGone() noexcept override;
 };
 
 }  // namespace nexus

@@ -7,6 +7,7 @@
 // Single thread, one kj event loop, nothing blocks, nothing polls: lwIP runs when a frame arrives, when one of its
 // deadlines has come, or when one of the classes above calls it.
 #include <kj/async.h>
+#include <kj/list.h>
 #include <kj/timer.h>
 
 #include "idl/net.capnp.h"
@@ -19,6 +20,8 @@
 struct netif;
 
 namespace nexus {
+
+class TcpOrphans;
 
 // How the node is reached over IPv4: exactly one address.
 struct Ipv4Config {
@@ -37,6 +40,10 @@ struct StackOptions {
   // Received frames whose memory the stack may hold in place at once; beyond it, frames are copied.
   size_t maxLentPieces = 128;
 
+  // Bytes of lwIP's heap: frames copied in, segments to send. Beyond it nothing is allocated and callers see OVERLOADED
+  // or wait.
+  size_t heapLimit = 64 << 20;
+
   // Connections that nobody holds any more and that still send what was accepted; beyond it, the oldest is aborted.
   size_t maxOrphans = 128;
 
@@ -48,7 +55,7 @@ struct StackOptions {
   uint32_t echoReplyPerSecond = 1000;
 };
 
-class LwipStack final : private FramePort::Receiver {
+class LwipStack final {
  public:
   // FAILED when another LwipStack exists in this process. `timer`, `entropy` and `port` outlive the stack.
   LwipStack(kj::Timer& timer, Entropy& entropy, FramePort& port, StackOptions options = {});
@@ -87,11 +94,33 @@ class LwipStack final : private FramePort::Receiver {
 
   // for the classes of this folder ----
 
-  struct Impl;
-  Impl& internals() { return *impl; }
+  // Somebody who holds a pcb: told before lwIP's state goes away. Unlinks itself when destroyed.
+  class Member {
+   public:
+    explicit Member(LwipStack& stack);
+    virtual ~Member() noexcept(false);
+    KJ_DISALLOW_COPY_AND_MOVE(Member);
+
+    // Frees every pcb and pbuf it holds; never touches the stack again.
+    virtual void stackGone() noexcept = 0;
+
+    // Null once stackGone() was called.
+    LwipStack* aliveStack() { return owner; }
+
+   private:
+    LwipStack* owner;
+    kj::ListLink<Member> link;
+    friend class LwipStack;
+  };
+
   kj::Timer& clock();
   Entropy& random();
   ::netif& link();
+  TcpOrphans& orphans();
+  StackCounters& count();
+
+  // A random port of the dynamic range, 49152 to 65535 (RFC 6335, 6).
+  uint16_t randomPort();
 
   // Stands around every call into lwIP: afterwards frames are flushed, deadlines re-read and the node's own loopback
   // delivered.
@@ -108,16 +137,14 @@ class LwipStack final : private FramePort::Receiver {
   // Something that generation() covers has changed.
   void noteChange();
 
+  // Who gives the next IPv4 address that lwIP sets by itself.
+  void expectOrigin(idl::NetConfig::Origin origin);
+
  private:
-  kj::Own<Impl> impl;
+  struct Impl;
+  kj::List<Member, &Member::link> members;
   uint32_t currentGeneration = 1;
-
-  // implements FramePort::Receiver ----
-  void frameReceived(kj::ArrayPtr<ReceivedPiece> pieces, const FrameMeta& meta) override;
-  void batchDone() override;
-  void linkChanged() override;
-
-  friend struct Impl;
+  kj::Own<Impl> impl;
 };
 
 }  // namespace nexus

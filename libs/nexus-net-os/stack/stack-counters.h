@@ -23,9 +23,12 @@ namespace nexus {
   X(rxZeroChecksum)        /* filter: UDP over IPv6 without checksum (RFC 8200 8.1) */                          \
   X(rxBadNeighbour)        /* filter: neighbour discovery that RFC 4861 7.1 refuses */                          \
   X(rxBadPacketTooBig)     /* filter: Packet Too Big below 1280 (RFC 8201 4) */                                 \
+  X(rxStrayPacketTooBig)   /* Packet Too Big that quotes no live connection */                                  \
   X(rxBadArp)              /* filter: malformed ARP, or one that claims our or a group address */               \
   X(rxUnknownType)         /* filter: neither IPv4, IPv6 nor ARP */                                             \
-  X(rxFilteredOther)                                                                                            \
+  X(rxLinkBroadcast)       /* filter: unicast TCP or ICMP in a link broadcast */                                \
+  X(rxBadFragment)         /* filter: fragments that overlap headers or overflow */                             \
+  X(rxSourceRoute)         /* filter: routing header type 0 (RFC 5095) */                                       \
   X(txFrames)                                                                                                   \
   X(txBytes)                                                                                                    \
   X(txDropped)          /* the port did not take it: full or link down */                                       \
@@ -45,7 +48,8 @@ namespace nexus {
   X(limitedIcmpErrors)                                                                                          \
   X(limitedEchoReplies)                                                                                         \
   X(ipReassemblyFailed)                                                                                         \
-  X(outOfMemory)   /* a pool or the heap had nothing left */                                                    \
+  X(poolExhausted) /* a pool of lwIP had nothing left */                                                        \
+  X(outOfMemory)   /* lwIP's heap was at its limit */                                                           \
   X(heapBytesNow)  /* gauge: lwIP's heap */                                                                     \
   X(lentPiecesNow) /* gauge: received frames held in place */
 

@@ -8,18 +8,19 @@
 // after it was fulfilled.
 //
 // When the connection is reset, times out, or the stack goes away, every waiting and later call fails as DISCONNECTED,
-// after what had arrived in order before has been taken.
+// after what had arrived in order before has been taken (except what the destroyed stack itself held).
 #include <kj/async.h>
 
 #include "libs/nexus-net-os/stack/lwip-stack.h"
+#include "libs/nexus-net-os/stack/recv-queue.h"
+#include "libs/nexus-net-os/stack/turn-queue.h"
 #include "libs/nexus-net-os/stack/wait-list.h"
 
 struct tcp_pcb;
-struct pbuf;
 
 namespace nexus {
 
-class TcpConn final {
+class TcpConn final : private LwipStack::Member {
  public:
   struct ConnectResult {
     // ok, refused (RST), timedOut, unreachable (no address or route), addressInUse, addressNotAvailable (local is not
@@ -37,8 +38,11 @@ class TcpConn final {
   // Adopts an established connection. For TcpListener.
   TcpConn(LwipStack& stack, ::tcp_pcb* pcb);
 
+  // Adopts one that is yet to be connected. For connect().
+  TcpConn(LwipStack& stack, ::tcp_pcb* pcb, SocketAddress local, SocketAddress remote);
+
   // What write() accepted is sent, then the connection is closed in order; data that still arrives is discarded.
-  ~TcpConn() noexcept(false);
+  ~TcpConn() noexcept(false) override;
   KJ_DISALLOW_COPY_AND_MOVE(TcpConn);
 
   SocketAddress localAddress() const { return local; }
@@ -58,10 +62,10 @@ class TcpConn final {
   void consume(size_t bytes);
 
   // Received bytes that wait to be taken.
-  size_t available() const { return receivedBytes; }
+  size_t available() const { return received.size(); }
 
   // The peer has sent FIN and everything before it was taken.
-  bool atEnd() const { return finReceived && receivedBytes == 0; }
+  bool atEnd() const { return finReceived && received.size() == 0; }
 
   // At most maxBytes of what is there; null when nothing is there yet, an empty array at the end of the stream.
   // DISCONNECTED when the connection is gone and everything was taken.
@@ -97,25 +101,28 @@ class TcpConn final {
  private:
   struct Callbacks;
   friend struct Callbacks;
+  enum class Handshake { UNDER_WAY, DONE, FAILED };
 
   LwipStack& stack;
-  ::tcp_pcb* pcb;  // null once lwIP has freed it
+  ::tcp_pcb* pcb;  // null once lwIP has it for itself or has freed it
   SocketAddress local, remote;
-  ::pbuf* received = nullptr;  // chain of what the owner has not taken, first byte at `headOffset` of its first pbuf
-  size_t headOffset = 0;
-  size_t receivedBytes = 0;
+  RecvQueue received;
   bool finReceived = false;
   bool finQueued = false;
+  bool starved = false;  // lwIP had no memory for a write; poll or an ACK will tell
+  Handshake handshake = Handshake::UNDER_WAY;
+  idl::Outcome handshakeOutcome = idl::Outcome::OK;
   kj::Maybe<kj::Exception> failure;
-  WaitList readable, writable, gone;
-  WaitList established;
-  kj::Maybe<idl::Outcome> connectOutcome;
-  uint64_t writeTickets = 0, writesDone = 0;  // writes are served in ticket order
-  WaitList writeTurn;
+  WaitList readable, writable, gone, handshakeDone;
+  TurnQueue readers, writers;
 
-  void detach();
+  void attach();
+  void letGo();
   void fail(kj::Exception&& reason);
-  [[noreturn]] void throwFailure();
+  void requireAlive();
+  bool canWrite() const;
+  void queueFin();
+  void stackGone() noexcept override;
 };
 
 }  // namespace nexus

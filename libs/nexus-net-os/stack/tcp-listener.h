@@ -8,11 +8,12 @@
 // to send 255 of them.
 #include <deque>
 
+#include "libs/nexus-net-os/stack/accept-queue.h"
 #include "libs/nexus-net-os/stack/tcp-conn.h"
 
 namespace nexus {
 
-class TcpListener final {
+class TcpListener final : private LwipStack::Member, private AcceptQueue {
  public:
   static constexpr uint16_t DEFAULT_BACKLOG = 128;
   static constexpr uint16_t MAX_BACKLOG = 1024;
@@ -26,7 +27,9 @@ class TcpListener final {
   // maximum is cut. OVERLOADED when no listening block is free.
   static ListenResult listen(LwipStack& stack, SocketAddress local, uint16_t backlog = 0);
 
-  ~TcpListener() noexcept(false);
+  // Adopts a bound pcb that listens. For listen().
+  TcpListener(LwipStack& stack, ::tcp_pcb* pcb, SocketAddress local, uint16_t backlog);
+  ~TcpListener() noexcept(false) override;
   KJ_DISALLOW_COPY_AND_MOVE(TcpListener);
 
   SocketAddress localAddress() const { return local; }
@@ -41,20 +44,24 @@ class TcpListener final {
   kj::Promise<kj::Own<TcpConn>> accept();
 
   size_t queued() const { return queue.size(); }
+
+  // Handshakes under way.
   size_t halfOpen() const;
 
  private:
   struct Callbacks;
   friend struct Callbacks;
-  friend class InputHook;
-  TcpListener(LwipStack& stack, ::tcp_pcb* pcb, SocketAddress local, uint16_t backlog);
 
   LwipStack& stack;
-  ::tcp_pcb* pcb;  // a tcp_pcb_listen
+  ::tcp_pcb* pcb;  // a tcp_pcb_listen; null once the stack is gone
   SocketAddress local;
   uint16_t backlog;
   std::deque<kj::Own<TcpConn>> queue;
   WaitList acceptable;
+  TurnQueue acceptors;
+
+  bool full() const noexcept override { return queue.size() >= backlog; }
+  void stackGone() noexcept override;
 };
 
 }  // namespace nexus

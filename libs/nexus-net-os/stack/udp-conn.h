@@ -1,16 +1,18 @@
 #pragma once
 // One bound UDP port. Owned by whoever bound it. Received datagrams are copied out of the stack's buffers and keep
 // their boundaries; at most QUEUE of them wait, then the oldest gives way to the newest and is counted.
+#include <kj/vector.h>
+
 #include <deque>
 
 #include "libs/nexus-net-os/stack/lwip-stack.h"
-#include "libs/nexus-net-os/stack/wait-list.h"
+#include "libs/nexus-net-os/stack/turn-queue.h"
 
 struct udp_pcb;
 
 namespace nexus {
 
-class UdpConn final {
+class UdpConn final : private LwipStack::Member {
  public:
   static constexpr size_t QUEUE = 64;
   static constexpr size_t MAX_GROUPS = 8;
@@ -30,7 +32,9 @@ class UdpConn final {
   // OVERLOADED when no block is free.
   static BindResult bind(LwipStack& stack, SocketAddress local, size_t queueLimit = QUEUE);
 
-  ~UdpConn() noexcept(false);
+  // Adopts a bound pcb. For bind().
+  UdpConn(LwipStack& stack, ::udp_pcb* pcb, SocketAddress local, size_t queueLimit);
+  ~UdpConn() noexcept(false) override;
   KJ_DISALLOW_COPY_AND_MOVE(UdpConn);
 
   SocketAddress localAddress() const { return local; }
@@ -57,7 +61,6 @@ class UdpConn final {
  private:
   struct Callbacks;
   friend struct Callbacks;
-  UdpConn(LwipStack& stack, ::udp_pcb* pcb, SocketAddress local, size_t queueLimit);
 
   LwipStack& stack;
   ::udp_pcb* pcb;  // null once the stack is gone
@@ -67,6 +70,10 @@ class UdpConn final {
   uint64_t overflowed = 0;
   kj::Vector<IpAddress> groups;
   WaitList receivable;
+  TurnQueue receivers;
+
+  void requireAlive();
+  void stackGone() noexcept override;
 };
 
 }  // namespace nexus
