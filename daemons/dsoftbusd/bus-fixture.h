@@ -25,9 +25,7 @@ class FixedBackend final : public ServiceBackend {
 inline constexpr auto RESOLVE_REPLY_HEX =
     "534d01860000000000000000"
     "00"_kj;
-inline constexpr auto LIST_REPLY_HEX =
-    "424e01810002"
-    "0000"_kj;
+inline constexpr auto LIST_REPLY_HEX = "424e018100020000"_kj;
 
 inline kj::Array<kj::byte> resolveFrame() {
   return kj::decodeHex("534d01060a62756e646c656d677264"_kj);

@@ -24,6 +24,9 @@ TEST_CASE("a rule allows its own triple and none that differs in one part") {
   CHECK_FALSE(policy.allows("node-a", "samgrd", "register"));
   CHECK_FALSE(policy.allows("node-A", "samgrd", "resolve-status"));
   CHECK_FALSE(policy.allows("", "samgrd", "resolve-status"));
+  CHECK(policy.names("node-a", "samgrd"));
+  CHECK_FALSE(policy.names("node-a", "bundlemgrd"));
+  CHECK_FALSE(policy.names("node-b", "samgrd"));
 }
 
 TEST_CASE("there are no wildcards") {

@@ -26,11 +26,15 @@ class ProxyPolicy {
   // Exact match of all three; there are no wildcards.
   bool allows(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation) const;
 
+  // Whether any operation of the service is allowed to the peer.
+  bool names(kj::StringPtr peer, kj::StringPtr service) const;
+
   // How many (peer, service, operation) triples are allowed.
   size_t size() const { return allowed.size(); }
 
  private:
-  kj::HashSet<kj::String> allowed;
+  kj::HashSet<kj::String> allowed;   // peer, service, operation
+  kj::HashSet<kj::String> services;  // peer, service
 };
 
 }  // namespace nexus

@@ -24,13 +24,13 @@ class ScriptedBackend final : public ServiceBackend {
     calls.add(kj::mv(frame));
     if (mode == Mode::THROW) return KJ_EXCEPTION(DISCONNECTED, "the service is gone");
     if (mode == Mode::HANG) return kj::NEVER_DONE;
-    auto reply = kj::heapArray<kj::byte>(replySize);
-    memset(reply.begin(), 0x5a, reply.size());
-    return reply;
+    return kj::heapArray(reply.asPtr());
   }
 
   Mode mode = Mode::ANSWER;
-  size_t replySize = 13;
+  Bytes reply = kj::decodeHex(
+      "534d01860000000000000000"
+      "00"_kj);
 
  private:
   kj::Vector<Bytes>& calls;
@@ -38,7 +38,8 @@ class ScriptedBackend final : public ServiceBackend {
 
 class CountingObserver final : public RemoteProxyObserver {
  public:
-  kj::uint requests = 0;
+  kj::uint requests = 0, servicesDenied = 0;
+  void onServiceDenied(const RemoteCaller&) override { servicesDenied++; }
   kj::Vector<CallStatus> decisions;
   void onRequest(const RemoteCaller&) override { requests++; }
   void onDecision(const RemoteCaller&, kj::ArrayPtr<const char>, CallStatus status) override { decisions.add(status); }
@@ -68,6 +69,9 @@ struct Fixture {
       : rate(perSecond, burst) {
     auto s = kj::heap<ScriptedBackend>(calls), b = kj::heap<ScriptedBackend>(calls);
     samgr = s.get(), bundlemgr = b.get();
+    bundlemgr->reply = kj::decodeHex(
+        "424e0181000200"
+        "00"_kj);
     auto backends = kj::heapArrayBuilder<RemoteProxy::Backend>(2);
     backends.add(RemoteProxy::Backend{"samgrd"_kj, kj::mv(s)});
     backends.add(RemoteProxy::Backend{"bundlemgrd"_kj, kj::mv(b)});
@@ -128,6 +132,10 @@ TEST_CASE("test_reject_remote_disallowed_service_proxy") {
   }
   CHECK(f.calls.size() == 0);
   CHECK(f.audit.size() == 6);
+  CHECK(f.observer.servicesDenied == 6);
+  // An operation without a rule of a service that has one is denied too, but the service is known.
+  CHECK(f.call("samgrd", kj::decodeHex("534d01010100000000000000007a"_kj)).status == CallStatus::DENIED);
+  CHECK(f.observer.servicesDenied == 6);
 }
 
 TEST_CASE("test_reject_remote_oversized_remote_request") {
@@ -189,7 +197,7 @@ TEST_CASE("with an empty table every operation of every service is denied and no
 TEST_CASE("with a table that names everything only the offered operations are ever forwarded") {
   kj::Vector<PolicyRule> rules;
   for (auto service : {"samgrd"_kj, "bundlemgrd"_kj}) {
-    for (auto operation : {"register"_kj, "lookup"_kj, "ping"_kj, "sender-pid"_kj, "sender-service-id"_kj,
+    for (auto operation : {"register"_kj, "lookup"_kj, "ping-cap-move"_kj, "sender-pid"_kj, "sender-service-id"_kj,
                            "resolve-status"_kj, "list"_kj, "route-status"_kj, "fetch-image"_kj, "*"_kj}) {
       rules.add(PolicyRule{kj::str("node-a"), kj::str(service), kj::arr(kj::str(operation))});
     }
@@ -259,15 +267,34 @@ TEST_CASE("a backend that fails and one that does not answer within two seconds 
   CHECK(f.audit.size() == 2);
 }
 
-TEST_CASE("a reply of 512 bytes passes and one of 513 is refused") {
+TEST_CASE("a reply of more than 512 bytes is refused as that, whatever it is") {
   Fixture f;
-  f.bundlemgr->replySize = 512;
-  CHECK(f.call("bundlemgrd", LIST).reply.size() == 512);
-  f.bundlemgr->replySize = 513;
+  f.bundlemgr->reply = kj::heapArray<kj::byte>(513);
   auto reply = f.call("bundlemgrd", LIST);
   CHECK(reply.status == CallStatus::REPLY_OVERSIZED);
   CHECK(reply.reply.size() == 0);
   CHECK(f.lastAudit().verdict == CallStatus::REPLY_OVERSIZED);
+}
+
+TEST_CASE("a reply that is none to the operation does not cross: other length, magic or op, or slots in it") {
+  Fixture f;
+  for (auto hex : {""_kj, "424e018100020000"_kj,
+                   "534d0186000000000000000000"
+                   "00"_kj,
+                   "534d01820000000000000000"
+                   "00"_kj,
+                   "534d01860001000000"
+                   "00000000"_kj,
+                   "534d018600"
+                   "00000000"
+                   "02000000"_kj}) {
+    f.samgr->reply = kj::decodeHex(hex);
+    auto reply = f.call("samgrd", RESOLVE);
+    CHECK(reply.status == CallStatus::BACKEND_FAILED);
+    CHECK(reply.reply.size() == 0);
+  }
+  f.bundlemgr->reply = kj::heapArray<kj::byte>(512);
+  CHECK(f.call("bundlemgrd", LIST).status == CallStatus::BACKEND_FAILED);
 }
 
 TEST_CASE("a service without a backend here fails with a status") {

@@ -31,6 +31,7 @@ struct RemoteProxy::Pending {
     proxy.counts[uint16_t(verdict)]++;
     auto id = proxy.audit.append(name, service, operation, verdict, requestBytes);
     proxy.observer.onDecision(caller, service, verdict);
+    if (verdict == CallStatus::DENIED && !proxy.policy.names(name, service)) proxy.observer.onServiceDenied(caller);
     return {verdict, id, kj::mv(reply)};
   }
 };
@@ -81,6 +82,10 @@ kj::Promise<RemoteReply> RemoteProxy::forward(kj::Own<Pending> pending, ServiceB
                             });
   auto answer = co_await answered.exclusiveJoin(kj::mv(timedOut));
   if (answer.reply.size() > MAX_CALL_REPLY) co_return pending->settle(CallStatus::REPLY_OVERSIZED);
+  if (answer.status == CallStatus::OK) {
+    auto& service = KJ_ASSERT_NONNULL(findRemoteService(pending->service));
+    if (!service.isReply(pending->operation, answer.reply)) co_return pending->settle(CallStatus::BACKEND_FAILED);
+  }
   co_return pending->settle(answer.status, kj::mv(answer.reply));
 }
 

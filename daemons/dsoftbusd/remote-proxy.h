@@ -41,6 +41,7 @@ class RemoteProxyObserver {
   virtual ~RemoteProxyObserver() noexcept(false) = default;
   virtual void onRequest(const RemoteCaller& caller) {}
   virtual void onDecision(const RemoteCaller& caller, kj::ArrayPtr<const char> service, CallStatus status) {}
+  virtual void onServiceDenied(const RemoteCaller& caller) {}  // no rule names that service for that caller
 };
 
 class RemoteProxy {

@@ -1,58 +1,79 @@
 #include "daemons/dsoftbusd/remote-services.h"
 
+#include "libs/oslite-frames/bundlemgr-frames.h"
+#include "libs/oslite-frames/samgr-frames.h"
+
 namespace nexus {
 
 namespace {
 
-constexpr kj::byte FRAME_VERSION = 1;
-constexpr size_t HEADER_BYTES = 4;
-constexpr size_t MAX_NAME = 48;
-
-bool hasHeader(kj::ArrayPtr<const kj::byte> frame, char first, char second) {
-  return frame.size() >= HEADER_BYTES && frame[0] == first && frame[1] == second && frame[2] == FRAME_VERSION;
-}
-
-// A name with its length at byte 4, and nothing after it.
-bool isNameRequest(kj::ArrayPtr<const kj::byte> frame) {
-  return frame.size() > HEADER_BYTES && frame[4] >= 1 && frame[4] <= MAX_NAME && frame.size() == size_t(5) + frame[4];
-}
+constexpr kj::StringPtr RESOLVE_STATUS = "resolve-status"_kj;
+constexpr kj::StringPtr LIST = "list"_kj;
 
 kj::Maybe<kj::StringPtr> samgrOperation(kj::ArrayPtr<const kj::byte> frame) {
-  if (!hasHeader(frame, 'S', 'M')) return nullptr;
-  switch (frame[3]) {
-    case 1:
+  auto request = sm::decodeRequest(frame);
+  KJ_SWITCH_ONEOF(request) {
+    KJ_CASE_ONEOF(r, sm::Register) {
       return "register"_kj;
-    case 2:
+    }
+    KJ_CASE_ONEOF(r, sm::Lookup) {
       return "lookup"_kj;
-    case 3:
-      return "ping"_kj;
-    case 6:
-      if (isNameRequest(frame)) return "resolve-status"_kj;
+    }
+    KJ_CASE_ONEOF(r, sm::PingCapMove) {
+      return "ping-cap-move"_kj;
+    }
+    KJ_CASE_ONEOF(r, sm::SenderPid) {
+      return "sender-pid"_kj;
+    }
+    KJ_CASE_ONEOF(r, sm::SenderServiceId) {
+      return "sender-service-id"_kj;
+    }
+    KJ_CASE_ONEOF(r, sm::ResolveStatus) {
+      return RESOLVE_STATUS;
+    }
+    KJ_CASE_ONEOF(fault, sm::Fault) {
       return nullptr;
+    }
   }
   return nullptr;
+}
+
+// Presence crosses, slots do not.
+bool isSamgrReply(kj::StringPtr operation, kj::ArrayPtr<const kj::byte> reply) {
+  if (operation != RESOLVE_STATUS) return false;
+  auto decoded = sm::decodeReply(reply, sm::Op::RESOLVE_STATUS);
+  return decoded.map([](const sm::Reply& r) { return r.sendSlot == 0 && r.recvSlot == 0; }).orDefault(false);
 }
 
 kj::Maybe<kj::StringPtr> bundlemgrOperation(kj::ArrayPtr<const kj::byte> frame) {
-  if (!hasHeader(frame, 'B', 'N')) return nullptr;
-  switch (frame[3]) {
-    case 1:
-      if (frame.size() == HEADER_BYTES) return "list"_kj;
-      return nullptr;
-    case 2:
+  auto request = bn::decodeRequest(frame);
+  KJ_SWITCH_ONEOF(request) {
+    KJ_CASE_ONEOF(r, bn::List) {
+      return LIST;
+    }
+    KJ_CASE_ONEOF(r, bn::Route) {
       return "route-status"_kj;
-    case 3:
+    }
+    KJ_CASE_ONEOF(r, bn::FetchImage) {
       return "fetch-image"_kj;
+    }
+    KJ_CASE_ONEOF(fault, bn::Fault) {
+      return nullptr;
+    }
   }
   return nullptr;
 }
 
-constexpr kj::StringPtr SAMGR_OFFERED[] = {"resolve-status"_kj};
-constexpr kj::StringPtr BUNDLEMGR_OFFERED[] = {"list"_kj};
+bool isBundlemgrReply(kj::StringPtr operation, kj::ArrayPtr<const kj::byte> reply) {
+  return operation == LIST && bn::decodeListReply(reply) != nullptr;
+}
+
+constexpr kj::StringPtr SAMGR_OFFERED[] = {RESOLVE_STATUS};
+constexpr kj::StringPtr BUNDLEMGR_OFFERED[] = {LIST};
 
 const RemoteService SERVICES[] = {
-    {"samgrd"_kj, kj::arrayPtr(SAMGR_OFFERED, 1), samgrOperation},
-    {"bundlemgrd"_kj, kj::arrayPtr(BUNDLEMGR_OFFERED, 1), bundlemgrOperation},
+    {"samgrd"_kj, kj::arrayPtr(SAMGR_OFFERED, 1), samgrOperation, isSamgrReply},
+    {"bundlemgrd"_kj, kj::arrayPtr(BUNDLEMGR_OFFERED, 1), bundlemgrOperation, isBundlemgrReply},
 };
 
 }  // namespace

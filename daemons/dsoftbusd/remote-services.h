@@ -16,6 +16,9 @@ struct RemoteService {
   // The operation of a whole request frame; null when it does not parse as a request of this service.
   kj::Maybe<kj::StringPtr> (*operationOf)(kj::ArrayPtr<const kj::byte> frame);
 
+  // Whether the bytes are a whole reply to that offered operation, with nothing in it that must stay on this node.
+  bool (*isReply)(kj::StringPtr operation, kj::ArrayPtr<const kj::byte> reply);
+
   bool offers(kj::StringPtr operation) const;
 };
 

@@ -1,0 +1,222 @@
+#include "daemons/dsoftbusd/bus-settings.h"
+
+#include <kj/debug.h>
+
+#include "daemons/dsoftbusd/remote-services.h"
+
+namespace nexus {
+
+namespace {
+
+using Text = capnp::Text::Reader;
+
+constexpr size_t MAX_NAME_BYTES = 64;
+
+// Checks one configuration; the first fault is the answer.
+class Checker {
+ public:
+  explicit Checker(config::Dsoftbusd::Reader config) : config(config) {}
+
+  kj::Maybe<SettingsError> checkNumbers() {
+    if (config.getNodeName().size() == 0) return error("nodeName is missing: give this node a name");
+    if (config.getSessionPort() == 0 || config.getDiscoveryPort() == 0)
+      return error("sessionPort and discoveryPort must not be 0");
+    if (config.getRatePerSecond() == 0 || config.getRateBurst() == 0) {
+      return error("ratePerSecond and rateBurst must not be 0: to allow no calls, leave the policy empty");
+    }
+    if (config.getMaxPeers() == 0) return error("maxPeers must not be 0");
+    if (config.getAnnounceIntervalMs() < 100) return error("announceIntervalMs must be at least 100");
+    if (config.getAnnounceMaxMs() < config.getAnnounceIntervalMs())
+      return error("announceMaxMs is below announceIntervalMs");
+    if (config.getPeerTtlMs() <= config.getAnnounceMaxMs()) {
+      return error("peerTtlMs must be above announceMaxMs, or peers age out between two announcements");
+    }
+    return nullptr;
+  }
+
+  kj::OneOf<DeviceIdentity, SettingsError> identity(ReadSeed readSeed) {
+    bool file = config.getIdentityFile().size() > 0, test = config.getTestIdentity().size() > 0;
+    if (file == test) return error("give either identityFile or testIdentity");
+    if (test) {
+      if (!config.getAllowTestIdentity())
+        return error("testIdentity is a publicly known key: it needs allowTestIdentity = true");
+      usesTestKeys = true;
+      return DeviceIdentity::forTest(config.getTestIdentity());
+    }
+    auto seed = readSeed(config.getIdentityFile());
+    KJ_IF_MAYBE (wrong, seed.tryGet<SettingsError>()) return kj::mv(*wrong);
+    return DeviceIdentity(seed.get<SecretBytes>());
+  }
+
+  kj::OneOf<kj::Array<TrustedPeer>, SettingsError> trust(const DeviceIdentity& own) {
+    kj::Vector<TrustedPeer> peers;
+    if (config.getTrust().size() > MAX_TRUSTED_PEERS) return error("at most ", MAX_TRUSTED_PEERS, " trust entries");
+    for (auto entry : config.getTrust()) {
+      auto result = trusted(entry);
+      KJ_IF_MAYBE (wrong, result.tryGet<SettingsError>()) return kj::mv(*wrong);
+      auto& peer = result.get<TrustedPeer>();
+      if (peer.identity.deviceId == own.deviceId())
+        return error("trust entry \"", peer.name, "\" is this node itself: remove it");
+      for (auto& other : peers) {
+        if (other.name == peer.name) return error("two trust entries have the name \"", peer.name, "\"");
+        if (other.identity.deviceId == peer.identity.deviceId) {
+          return error("the trust entries \"", other.name, "\" and \"", peer.name, "\" are the same device");
+        }
+      }
+      peers.add(kj::mv(peer));
+    }
+    return peers.releaseAsArray();
+  }
+
+  kj::OneOf<kj::Array<PolicyRule>, SettingsError> rules(kj::ArrayPtr<const TrustedPeer> peers) {
+    kj::Vector<PolicyRule> rules;
+    for (auto entry : config.getPolicy()) {
+      auto wrong = checkRule(entry, peers);
+      KJ_IF_MAYBE (e, wrong) return kj::mv(*e);
+      rules.add(PolicyRule{kj::str(entry.getPeer()), kj::str(entry.getService()),
+                           KJ_MAP(operation, entry.getOperations()) { return kj::str(operation);
+    }
+  });
+} return rules.releaseAsArray();
+}  // namespace
+
+kj::OneOf<kj::Array<kj::String>, SettingsError> services() {
+  if (config.getServices().size() > ANNOUNCE_MAX_SERVICES)
+    return error("at most ", ANNOUNCE_MAX_SERVICES, " services are announced");
+  kj::Vector<kj::String> names;
+  for (auto name : config.getServices()) {
+    if (name.size() == 0 || name.size() > ANNOUNCE_MAX_NAME)
+      return error("service \"", name, "\": a name has 1 to 64 bytes");
+    names.add(kj::str(name));
+  }
+  return names.releaseAsArray();
+}
+
+kj::OneOf<DiscoverySettings, SettingsError> discovery() {
+  DiscoverySettings settings;
+  settings.port = config.getDiscoveryPort();
+  settings.broadcast = config.getBroadcast();
+  settings.firstInterval = config.getAnnounceIntervalMs() * kj::MILLISECONDS;
+  settings.largestInterval = config.getAnnounceMaxMs() * kj::MILLISECONDS;
+  settings.table.capacity = config.getMaxPeers();
+  settings.table.timeToLive = config.getPeerTtlMs() * kj::MILLISECONDS;
+  if (config.getMulticastGroup().size() > 0) {
+    auto group = IpAddress::tryParse(config.getMulticastGroup());
+    bool isGroup = group.map([](const IpAddress& a) { return a.isV4() && a.isMulticast(); }).orDefault(false);
+    if (!isGroup)
+      return error("multicastGroup \"", config.getMulticastGroup(),
+                   "\" is no IPv4 multicast address; empty means none");
+    settings.group = group;
+  }
+  kj::Vector<SocketAddress> unicast;
+  for (auto text : config.getUnicastPeers()) {
+    auto parsed = unicastPeer(text);
+    KJ_IF_MAYBE (to, parsed)
+      unicast.add(*to);
+    else
+      return error("unicastPeers: \"", text, "\" is no address; write 10.0.0.2 or 10.0.0.2:37020");
+  }
+  settings.unicastPeers = unicast.releaseAsArray();
+  return kj::mv(settings);
+}
+
+bool usesTestKeys = false;
+
+private:
+config::Dsoftbusd::Reader config;
+
+template <typename... Params>
+static SettingsError error(Params&&... params) {
+  return {kj::str("dsoftbusd configuration: ", kj::fwd<Params>(params)...)};
+}
+
+kj::OneOf<TrustedPeer, SettingsError> trusted(config::Dsoftbusd::Trust::Reader entry) {
+  auto name = entry.getName();
+  if (name.size() == 0 || name.size() > MAX_NAME_BYTES) return error("a trust entry needs a name of 1 to 64 bytes");
+  if (entry.getTestIdentity().size() > 0) {
+    if (entry.getDeviceId().size() > 0 || entry.getStaticKey().size() > 0) {
+      return error("trust entry \"", name, "\": give either testIdentity, or deviceId and staticKey");
+    }
+    if (!config.getAllowTestIdentity()) {
+      return error("trust entry \"", name,
+                   "\": testIdentity is a publicly known key: it needs allowTestIdentity = true");
+    }
+    usesTestKeys = true;
+    return TrustedPeer{kj::str(name), DeviceIdentity::forTest(entry.getTestIdentity()).publicIdentity(),
+                       entry.getDial()};
+  }
+  if (!isDeviceId(entry.getDeviceId())) {
+    return error("trust entry \"", name, "\": deviceId must be 64 lowercase hexadecimal digits");
+  }
+  auto key = tryParseKeyBytes(entry.getStaticKey());
+  KJ_IF_MAYBE (k, key) {
+    return TrustedPeer{kj::str(name), PublicIdentity{kj::str(entry.getDeviceId()), *k}, entry.getDial()};
+  }
+  return error("trust entry \"", name, "\" has no key: staticKey must be 64 hexadecimal digits");
+}
+
+kj::Maybe<SettingsError> checkRule(config::Dsoftbusd::Rule::Reader rule, kj::ArrayPtr<const TrustedPeer> peers) {
+  bool known = false;
+  for (auto& peer : peers) known = known || peer.name == rule.getPeer();
+  if (!known) return error("a policy rule names the peer \"", rule.getPeer(), "\", which has no trust entry");
+  KJ_IF_MAYBE (service, findRemoteService(rule.getService())) {
+    if (rule.getOperations().size() == 0) {
+      return error("the policy rule for ", rule.getPeer(), " and ", rule.getService(), " names no operation");
+    }
+    for (auto operation : rule.getOperations()) {
+      if (!service->offers(operation)) {
+        return error("a policy rule for ", rule.getPeer(), " names the operation \"", operation, "\", which ",
+                     service->name,
+                     " does not offer to other nodes; it offers: ", kj::strArray(service->offered, ", "));
+      }
+    }
+    return nullptr;
+  }
+  return error("a policy rule for ", rule.getPeer(), " names the service \"", rule.getService(),
+               "\"; there are: ", kj::strArray(KJ_MAP(s, remoteServices()) { return s.name; }, ", "));
+}
+
+kj::Maybe<SocketAddress> unicastPeer(kj::StringPtr text) {
+  KJ_IF_MAYBE (address, IpAddress::tryParse(text)) {
+    if (address->isAny()) return nullptr;
+    return SocketAddress{*address, config.getDiscoveryPort()};
+  }
+  KJ_IF_MAYBE (to, SocketAddress::tryParse(text)) {
+    if (to->address.isAny() || to->port == 0) return nullptr;
+    return *to;
+  }
+  return nullptr;
+}
+};  // namespace nexus
+
+}  // namespace
+
+kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader config, ReadSeed readSeed) {
+  Checker checker(config);
+  auto numbers = checker.checkNumbers();
+  KJ_IF_MAYBE (wrong, numbers) return kj::mv(*wrong);
+  auto identity = checker.identity(readSeed);
+  KJ_IF_MAYBE (wrong, identity.tryGet<SettingsError>()) return kj::mv(*wrong);
+  auto& own = identity.get<DeviceIdentity>();
+  auto trust = checker.trust(own);
+  KJ_IF_MAYBE (wrong, trust.tryGet<SettingsError>()) return kj::mv(*wrong);
+  auto& peers = trust.get<kj::Array<TrustedPeer>>();
+  auto rules = checker.rules(peers);
+  KJ_IF_MAYBE (wrong, rules.tryGet<SettingsError>()) return kj::mv(*wrong);
+  auto services = checker.services();
+  KJ_IF_MAYBE (wrong, services.tryGet<SettingsError>()) return kj::mv(*wrong);
+  auto discovery = checker.discovery();
+  KJ_IF_MAYBE (wrong, discovery.tryGet<SettingsError>()) return kj::mv(*wrong);
+  return BusSettings{.nodeName = kj::str(config.getNodeName()),
+                     .identity = kj::mv(own),
+                     .usesTestKeys = checker.usesTestKeys,
+                     .sessionPort = config.getSessionPort(),
+                     .discovery = kj::mv(discovery.get<DiscoverySettings>()),
+                     .services = kj::mv(services.get<kj::Array<kj::String>>()),
+                     .trust = kj::mv(peers),
+                     .rules = kj::mv(rules.get<kj::Array<PolicyRule>>()),
+                     .ratePerSecond = config.getRatePerSecond(),
+                     .rateBurst = config.getRateBurst()};
+}
+
+}  // namespace nexus

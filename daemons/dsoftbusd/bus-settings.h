@@ -1,0 +1,38 @@
+#pragma once
+// The configuration of dsoftbusd (idl config.capnp, Dsoftbusd), checked and typed. Whatever does not make sense is one
+// sentence that names the entry and the remedy; nothing is guessed. Pure but for the identity file, which the caller
+// reads.
+#include <kj/function.h>
+#include <kj/one-of.h>
+
+#include "daemons/dsoftbusd/discovery.h"
+#include "daemons/dsoftbusd/identity.h"
+#include "daemons/dsoftbusd/proxy-policy.h"
+#include "daemons/dsoftbusd/trust-table.h"
+#include "idl/config.capnp.h"
+
+namespace nexus {
+
+struct BusSettings {
+  kj::String nodeName;
+  DeviceIdentity identity;
+  bool usesTestKeys = false;  // a publicly known key of this node or of a peer
+  uint16_t sessionPort = 0;
+  DiscoverySettings discovery;
+  kj::Array<kj::String> services;  // announced
+  kj::Array<TrustedPeer> trust;
+  kj::Array<PolicyRule> rules;
+  kj::uint ratePerSecond = 0, rateBurst = 0;
+};
+
+struct SettingsError {
+  kj::String sentence;
+};
+
+constexpr size_t MAX_TRUSTED_PEERS = 64;
+
+// readSeed: the seed in the identity file of that path, or what is wrong with the file.
+using ReadSeed = kj::FunctionParam<kj::OneOf<SecretBytes, SettingsError>(kj::StringPtr path)>;
+kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader config, ReadSeed readSeed);
+
+}  // namespace nexus

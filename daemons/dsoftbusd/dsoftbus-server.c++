@@ -1,0 +1,177 @@
+#include "daemons/dsoftbusd/dsoftbus-server.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+namespace {
+
+class PeerSessionImpl final : public idl::PeerSession::Server {
+ public:
+  PeerSessionImpl(kj::Own<Session> session, kj::Timer& timer, kj::StringPtr name, kj::StringPtr deviceId)
+      : session(kj::mv(session)), timer(timer), name(kj::str(name)), deviceId(kj::str(deviceId)) {}
+
+  kj::Promise<void> ping(PingContext context) override {
+    auto started = timer.now();
+    auto payload = co_await session->ping(context.getParams().getPayload());
+    auto results = context.getResults();
+    results.setPayload(payload);
+    results.setRoundTripUs((timer.now() - started) / kj::MICROSECONDS);
+  }
+
+  kj::Promise<void> call(CallContext context) override {
+    auto params = context.getParams();
+    auto service = params.getService();
+    KJ_REQUIRE(service.size() > 0 && service.size() <= MAX_SERVICE_NAME, "a service name has 1 to 64 bytes",
+               service.size());
+    if (params.getFrame().size() > MAX_CALL_FRAME) {
+      context.getResults().setStatus(CallStatus::OVERSIZED);  // refused here: there is no audit record at the peer
+      co_return;
+    }
+    auto reply = co_await session->call(service.asArray(), params.getFrame());
+    auto results = context.getResults();
+    results.setStatus(reply.status);
+    results.setAuditId(reply.auditId);
+    results.setReply(reply.reply);
+  }
+
+  kj::Promise<void> peer(PeerContext context) override {
+    context.getResults().setName(name);
+    context.getResults().setDeviceId(deviceId);
+    return kj::READY_NOW;
+  }
+
+ private:
+  kj::Own<Session> session;
+  kj::Timer& timer;
+  kj::String name, deviceId;
+};
+
+class DSoftBusImpl final : public idl::DSoftBus::Server {
+ public:
+  DSoftBusImpl(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer)
+      : bus(bus), discovery(discovery), log(audit), timer(timer) {}
+
+  kj::Promise<void> peers(PeersContext context) override {
+    auto known = context.getParams().getKnown();
+    auto place = wait();
+    while (generation() == known) co_await whenChanged();
+    fill(context.getResults());
+  }
+
+  kj::Promise<void> session(SessionContext context) override {
+    auto name = kj::str(context.getParams().getPeer());
+    auto place = wait();
+    auto maybeLink = bus.findLink(name);
+    KJ_IF_MAYBE (link, maybeLink) {
+      for (;;) {
+        KJ_IF_MAYBE (session, link->session()) {
+          context.getResults().setSession(
+              kj::heap<PeerSessionImpl>(kj::mv(*session), timer, link->peer().name, link->peer().identity.deviceId));
+          co_return;
+        }
+        if (link->state() == idl::SessionState::REFUSED) {
+          context.getResults().setOutcome(idl::DSoftBus::Outcome::NOT_TRUSTED);
+          co_return;
+        }
+        co_await link->whenChanged();
+      }
+    }
+    bool heard = discovery.peers().peek(name) != nullptr;
+    context.getResults().setOutcome(heard ? idl::DSoftBus::Outcome::NOT_TRUSTED : idl::DSoftBus::Outcome::UNKNOWN_PEER);
+  }
+
+  kj::Promise<void> audit(AuditContext context) override {
+    kj::Vector<const AuditEntry*> entries;
+    log.forEachAfter(context.getParams().getAfter(), [&](const AuditEntry& entry) { entries.add(&entry); });
+    auto results = context.getResults();
+    auto list = results.initRecords(entries.size());
+    for (auto i : kj::indices(entries)) {
+      auto& entry = *entries[i];
+      auto out = list[i];
+      out.setId(entry.id);
+      out.setTimeMs((entry.time - kj::origin<kj::TimePoint>()) / kj::MILLISECONDS);
+      out.setPeer(entry.peer);
+      out.setService(entry.service);
+      out.setOperation(entry.operation);
+      out.setVerdict(entry.verdict);
+      out.setRequestBytes(entry.requestBytes);
+    }
+    results.setDropped(log.droppedCount());
+    return kj::READY_NOW;
+  }
+
+ private:
+  Bus& bus;
+  Discovery& discovery;
+  AuditLog& log;
+  kj::Timer& timer;
+  kj::uint waiting = 0;
+
+  // A place among the calls that may wait; given back when the call ends or is cancelled.
+  kj::Own<void> wait() {
+    if (waiting >= MAX_WAITING_CALLS) {
+      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many calls of this client wait", MAX_WAITING_CALLS));
+    }
+    waiting++;
+    return kj::attachVal(0, kj::defer([this] { waiting--; }));
+  }
+
+  // One number for the table and all links; never 0.
+  uint32_t generation() {
+    uint32_t sum = discovery.peers().generation();
+    for (auto& link : bus.links()) sum += link->generation();
+    return sum == 0 ? 1 : sum;
+  }
+
+  kj::Promise<void> whenChanged() {
+    auto promise = discovery.whenChanged();
+    for (auto& link : bus.links()) promise = promise.exclusiveJoin(link->whenChanged());
+    return promise;
+  }
+
+  void fill(PeersResults::Builder results) {
+    auto heard = discovery.peers().all();
+    kj::Vector<const Peer*> strangers;
+    for (auto* peer : heard) {
+      if (bus.findLink(peer->announce.deviceId) == nullptr) strangers.add(peer);
+    }
+    results.setGeneration(generation());
+    auto list = results.initPeers(bus.links().size() + strangers.size());
+    size_t at = 0;
+    for (auto& link : bus.links()) {
+      auto out = list[at++];
+      auto& trusted = link->peer();
+      out.setName(trusted.name);
+      out.setDeviceId(trusted.identity.deviceId);
+      out.setState(link->state());
+      out.setReason(link->reason());
+      KJ_IF_MAYBE (peer, discovery.peers().peek(trusted.identity.deviceId))
+        fillHeard(out, *peer);
+      else
+        out.initAddress().initAddress().setAny();
+    }
+    for (auto* peer : strangers) {
+      auto out = list[at++];
+      out.setDeviceId(peer->announce.deviceId);
+      out.setState(idl::SessionState::IDLE);
+      out.setReason("announced, but not in the trust table");
+      fillHeard(out, *peer);
+    }
+  }
+
+  void fillHeard(idl::PeerInfo::Builder out, const Peer& peer) {
+    SocketAddress{peer.address, peer.announce.sessionPort}.toIdl(out.initAddress());
+    out.setAgeMs((timer.now() - peer.lastHeard) / kj::MILLISECONDS);
+    auto services = out.initServices(peer.announce.services.size());
+    for (auto i : kj::indices(peer.announce.services)) services.set(i, peer.announce.services[i]);
+  }
+};
+
+}  // namespace
+
+idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer) {
+  return kj::heap<DSoftBusImpl>(bus, discovery, audit, timer);
+}
+
+}  // namespace nexus

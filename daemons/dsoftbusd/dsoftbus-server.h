@@ -1,0 +1,16 @@
+#pragma once
+// The DSoftBus and PeerSession capabilities: what a local program sees of the bus. Served by dsoftbusd to whoever was
+// given its socket. Holds references to the bus, which must outlive it; a PeerSession keeps its session object and
+// fails as DISCONNECTED once that has ended.
+#include "daemons/dsoftbusd/bus.h"
+#include "daemons/dsoftbusd/discovery.h"
+#include "idl/dsoftbus.capnp.h"
+
+namespace nexus {
+
+// At most this many peers() and session() calls of one client may wait; one more is OVERLOADED.
+constexpr kj::uint MAX_WAITING_CALLS = 64;
+
+idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer);
+
+}  // namespace nexus
