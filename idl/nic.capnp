@@ -55,7 +55,9 @@ interface Attachment {
   # The shared rings. Dropping the last reference ends it: every buffer goes back to the driver.
 
   memory @0 () -> (buffers :Fd, rings :Fd, toStack :Fd, toDriver :Fd);
-  # The buffer memfd, the memfd with the two rings, and the eventfds that wake the consumer of each ring. Map both memfds, then start.
+  # The buffer memfd, the memfd with the two rings, and two doorbells: one end each of a Unix socket pair. A byte in toStack wakes the
+  # client, a byte written to toDriver wakes the driver. (Not eventfds: either side could make such a one blocking for the other.)
+  # Map both memfds, then start, then read them.
 
   start @1 () -> ();
   # From here on no new writable mapping of either memfd can be made by anybody, and frames flow. FAILED when called twice.

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <string>
+
 #include "idl/nic.capnp.h"
 #include "libs/nexus-net-os/rpc/cap-transport.h"
 #include "libs/nexus-net-os/rpc/fd-cap.h"
@@ -69,7 +71,7 @@ bool allows(SandboxProfile profile, kj::Function<bool()> call) {
 
 TEST_CASE("every profile kills a process that makes a call no daemon needs") {
   for (auto profile : ALL) {
-    INFO(profileName(profile).cStr());
+    INFO(std::string(profileName(profile).cStr()));
     CHECK(forbids(profile, [] { syscall(SYS_execve, "/bin/true", nullptr, nullptr); }));
     CHECK(forbids(profile, [] { syscall(SYS_ptrace, 0, 0, 0, 0); }));
     CHECK(forbids(profile, [] { syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }));
@@ -114,7 +116,7 @@ TEST_CASE("only the store profile opens files, and only for reading") {
 
 TEST_CASE("the stack profile makes Unix sockets and maps memory, and memory never becomes executable") {
   for (auto profile : {SandboxProfile::STACK, SandboxProfile::STORE, SandboxProfile::VIRTIONETD_HOST}) {
-    INFO(profileName(profile).cStr());
+    INFO(std::string(profileName(profile).cStr()));
     CHECK(allows(profile, [] {
       int pair[2];
       return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 &&
@@ -189,7 +191,7 @@ TEST_CASE(
     "a daemon serves Cap'n Proto under load in every profile: big messages, descriptors, exceptions, many "
     "connections") {
   for (auto profile : ALL) {
-    INFO(profileName(profile).cStr());
+    INFO(std::string(profileName(profile).cStr()));
     // An abstract name chosen by the kernel; listening before the fork, so that the first connect finds it.
     kj::AutoCloseFd listening(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     sockaddr_un name{};

@@ -45,6 +45,7 @@ class BufferPool {
 
   const BufferGeometry& geometry() const { return shape; }
   SharedMemory& memory() { return shared; }
+  const SharedMemory& memory() const { return shared; }
 
   // The whole of one buffer.
   kj::ArrayPtr<kj::byte> buffer(BufferId id) const;

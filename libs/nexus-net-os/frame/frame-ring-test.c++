@@ -4,6 +4,8 @@
 #include <kj/debug.h>
 #include <kj/function.h>
 
+#include <string>
+
 namespace nexus {
 namespace {
 
@@ -113,7 +115,7 @@ TEST_CASE("a descriptor with any field wrong is refused with a reason, and the r
       Case{"a frame where only a buffer changes hands"_kj,
            [](auto& d) { d.kind = ring::Kind::RETURNED, d.buffer = 1; }});
   for (auto& c : cases) {
-    INFO(c.reason.cStr());
+    INFO(std::string(c.reason.cStr()));
     Fixture f;
     auto producer = f.producer(RingDirection::TO_DRIVER);
     auto consumer = f.consumer(RingDirection::TO_DRIVER);

@@ -4,6 +4,8 @@
 #include <kj/async-io.h>
 #include <kj/debug.h>
 
+#include <string>
+
 #include "libs/nexus-net-os/frame/ring-stack-end.h"
 #include "libs/nexus-net-os/testing/fake-frame-device.h"
 
@@ -270,7 +272,7 @@ TEST_CASE("a client that breaks a rule of ownership ends the attachment with a r
                                          {FrameMeta::NEEDS_CHECKSUM, FrameMeta::Gso::NONE, 0, 0, 34, 6}});
                             }});
   for (auto& c : cases) {
-    INFO(c.reason.cStr());
+    INFO(std::string(c.reason.cStr()));
     Fixture f;
     f.device.completeAtOnce = false;
     f.driver->pump();
@@ -357,7 +359,7 @@ TEST_CASE("a driver that breaks a rule makes the stack's end faulty, and nothing
               Case{"a descriptor kind that belongs to the other ring"_kj,
                    [&](auto& ring) { ring.push({ring::Kind::TRANSMIT, false, {16, 0, 60}, {}}); }});
   for (auto& c : cases) {
-    INFO(c.reason.cStr());
+    INFO(std::string(c.reason.cStr()));
     Fixture f;
     f.receiver.keep = true;
     auto ring = RingProducer(f.driverRings.bytes(), RingDirection::TO_STACK, GEOMETRY);

@@ -11,8 +11,15 @@ namespace {
 
 constexpr size_t ETHERNET_HEADER = 14;
 constexpr size_t VLAN_TAG = 4;
+constexpr size_t MAX_MEMORY = 64 * 1024 * 1024;  // bytes of either memory: well above what the largest geometry needs
 constexpr kj::StringPtr AWAY = "the driver is away"_kj;
 constexpr kj::StringPtr NO_CARRIER = "the driver reports the link down"_kj;
+
+SharedMemory mapAll(kj::AutoCloseFd fd) {
+  size_t size = memorySize(fd);
+  KJ_REQUIRE(size > 0 && size <= MAX_MEMORY, "the driver offers memory of an impossible size", size);
+  return SharedMemory::map(kj::mv(fd), size);
+}
 
 }  // namespace
 
@@ -67,14 +74,15 @@ kj::Promise<kj::Own<RingPort::Session>> RingPort::open() {
   auto toStackBell = co_await takeFd(memory.getToStack());
   auto toDriverBell = co_await takeFd(memory.getToDriver());
 
-  // Map before start: afterwards nobody can make a writable mapping any more.
-  size_t ringSize = memorySize(ringsFd);
-  auto rings = SharedMemory::map(kj::mv(ringsFd), ringSize);
+  // Map before start, because nobody can make a writable mapping afterwards; read only after it, because the memory may
+  // vanish before.
+  auto rings = mapAll(kj::mv(ringsFd));
+  auto bufferMemory = mapAll(kj::mv(buffersFd));
   co_await attachment.startRequest().send();
-  KJ_REQUIRE(rings.isSealed(), "the driver did not seal the ring memory");
+  rings.requireSealed();
+  bufferMemory.requireSealed();
   auto geometry = readRingControl(rings.bytes());
-  BufferPool buffers(SharedMemory::map(kj::mv(buffersFd), geometry.bytes()), geometry);
-  KJ_REQUIRE(buffers.memory().isSealed(), "the driver did not seal the buffer memory");
+  BufferPool buffers(kj::mv(bufferMemory), geometry);
 
   auto end = kj::refcounted<RingStackEnd>(kj::mv(buffers), kj::mv(rings), Doorbell(kj::mv(toDriverBell)));
   auto result =
@@ -141,7 +149,9 @@ kj::Promise<kj::String> RingPort::sessionLoop(Session& present, Receiver& receiv
 kj::Promise<kj::String> RingPort::frameLoop(Session& present, Receiver& receiver) {
   auto& end = *present.end;
   for (;;) {
+    auto before = end.deliveredCount();
     auto count = end.poll(receiver);
+    totals.received += end.deliveredCount() - before;
     if (count > 0) receiver.batchDone();
     end.flush();
     if (end.fault().size() > 0) co_return kj::str("the driver broke the ring: ", end.fault());

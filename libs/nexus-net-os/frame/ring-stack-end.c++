@@ -76,6 +76,7 @@ void RingStackEnd::deliver(FramePort::Receiver& receiver) {
   if (lent == 0) self = kj::addRef(*this);
   lent += static_cast<uint32_t>(assembling.size());
   assembling.clear();
+  delivered++;
   receiver.frameReceived(pieces, assemblingMeta);
 }
 

@@ -41,6 +41,7 @@ class RingStackEnd final : public kj::Refcounted, private ReceivedPiece::Owner {
   kj::StringPtr fault() const { return reason; }
 
   uint32_t freeTransmitCount() const { return static_cast<uint32_t>(freeTransmit.size()); }
+  uint64_t deliveredCount() const { return delivered; }  // frames
   uint32_t lentCount() const { return lent; }
   uint64_t bellCount() const { return bell.ringCount(); }
   const BufferGeometry& geometry() const { return pool.geometry(); }
@@ -59,6 +60,7 @@ class RingStackEnd final : public kj::Refcounted, private ReceivedPiece::Owner {
   kj::Vector<BufferId> freeTransmit;  // a stack: the buffer used last is the warmest
   kj::Vector<FrameSegment> assembling;
   FrameMeta assemblingMeta;
+  uint64_t delivered = 0;
   uint32_t lent = 0;                      // receive buffers out as pieces
   uint32_t returnsUnseen = 0;             // pushed since the driver was last made to look
   bool framesPushed = false;              // since then

@@ -35,10 +35,11 @@ TEST_CASE(
   auto mine = SharedMemory::create("test", SIZE);
   auto theirs = SharedMemory::map(mine.duplicateFd(), SIZE);
   auto fd = mine.duplicateFd();
-  CHECK_FALSE(mine.isSealed());
+  CHECK_THROWS(theirs.requireSealed());
   mine.seal();
-  CHECK(mine.isSealed());
-  CHECK(theirs.isSealed());
+  mine.requireSealed();
+  theirs.requireSealed();
+  mine.seal();  // again is no harm
 
   memset(mine.bytes().begin(), 7, SIZE);
   CHECK(ftruncate(fd, 0) == -1);
@@ -56,14 +57,15 @@ TEST_CASE(
   CHECK(mine.bytes()[0] == 9);
 }
 
-TEST_CASE("without sealing the same attacks work: the test above tests something") {
+TEST_CASE("without sealing the same attacks work, but for the size, which is fixed from the start") {
   auto mine = SharedMemory::create("test", SIZE);
   auto theirs = SharedMemory::map(mine.duplicateFd(), SIZE);
   memset(mine.bytes().begin(), 7, SIZE);
   CHECK(madvise(theirs.bytes().begin(), 4096, MADV_REMOVE) == 0);
   CHECK(mine.bytes()[0] == 0);
   CHECK(mmap(nullptr, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, mine.duplicateFd(), 0) != MAP_FAILED);
-  CHECK(ftruncate(mine.duplicateFd(), 0) == 0);
+  CHECK(ftruncate(mine.duplicateFd(), 0) == -1);
+  CHECK(ftruncate(mine.duplicateFd(), SIZE * 2) == -1);
 }
 
 TEST_CASE("memory that is too short, or no memory at all, is not mapped") {
@@ -76,13 +78,25 @@ TEST_CASE("memory that is too short, or no memory at all, is not mapped") {
   CHECK_THROWS(SharedMemory::map(kj::AutoCloseFd(pair[0]), SIZE));
 }
 
-TEST_CASE("memory that refuses seals cannot be sealed") {
+// A memfd as a careless or hostile process makes it.
+kj::AutoCloseFd rawMemory(unsigned flags) {
   int fd;
-  KJ_SYSCALL(fd = memfd_create("test", MFD_CLOEXEC));  // without MFD_ALLOW_SEALING
+  KJ_SYSCALL(fd = memfd_create("test", flags));
   KJ_SYSCALL(ftruncate(fd, SIZE));
-  auto memory = SharedMemory::map(kj::AutoCloseFd(fd), SIZE);
+  return kj::AutoCloseFd(fd);
+}
+
+TEST_CASE("memory that refuses seals cannot be sealed") {
+  auto memory = SharedMemory::map(rawMemory(MFD_CLOEXEC), SIZE);
   CHECK_THROWS(memory.seal());
-  CHECK_FALSE(memory.isSealed());
+  CHECK_THROWS(memory.requireSealed());
+}
+
+TEST_CASE("memory that was shrunk between mapping and sealing is noticed before anybody reads it") {
+  auto memory = SharedMemory::map(rawMemory(MFD_CLOEXEC | MFD_ALLOW_SEALING), SIZE);
+  KJ_SYSCALL(ftruncate(memory.duplicateFd(), 4096));
+  memory.seal();
+  CHECK_THROWS(memory.requireSealed());
 }
 
 }  // namespace

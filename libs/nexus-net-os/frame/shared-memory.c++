@@ -13,6 +13,7 @@ namespace {
 
 // SHRINK alone is not enough: PUNCH_HOLE and MADV_REMOVE detach pages silently. FUTURE_WRITE blocks both. SEAL keeps it
 // so.
+constexpr int FIXED_SIZE = F_SEAL_SHRINK | F_SEAL_GROW;
 constexpr int SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 
 class Unmap final : public kj::ArrayDisposer {
@@ -36,6 +37,7 @@ SharedMemory SharedMemory::create(kj::StringPtr name, size_t size) {
   KJ_SYSCALL(fd = memfd_create(name.cStr(), MFD_CLOEXEC | MFD_ALLOW_SEALING), name);
   kj::AutoCloseFd owned(fd);
   KJ_SYSCALL(ftruncate(fd, static_cast<off_t>(size)), name, size);
+  KJ_SYSCALL(fcntl(fd, F_ADD_SEALS, FIXED_SIZE), name);
   return SharedMemory(kj::mv(owned), mapWritable(fd, size));
 }
 
@@ -46,7 +48,9 @@ SharedMemory SharedMemory::map(kj::AutoCloseFd fd, size_t size) {
   return SharedMemory(kj::mv(fd), mapWritable(raw, size));
 }
 
-SharedMemory SharedMemory::adopt(kj::AutoCloseFd fd, kj::Array<kj::byte> mapping) { return SharedMemory(kj::mv(fd), kj::mv(mapping)); }
+SharedMemory SharedMemory::adopt(kj::AutoCloseFd fd, kj::Array<kj::byte> mapping) {
+  return SharedMemory(kj::mv(fd), kj::mv(mapping));
+}
 
 kj::AutoCloseFd SharedMemory::duplicateFd() const {
   int duplicate;
@@ -54,14 +58,20 @@ kj::AutoCloseFd SharedMemory::duplicateFd() const {
   return kj::AutoCloseFd(duplicate);
 }
 
+bool SharedMemory::hasSeals(int seals) const {
+  int present = fcntl(fd, F_GET_SEALS);  // -1 for anything that is not a memfd
+  return present >= 0 && (present & seals) == seals;
+}
+
 void SharedMemory::seal() {
-  if (isSealed()) return;
+  if (hasSeals(SEALS)) return;
   KJ_SYSCALL(fcntl(fd, F_ADD_SEALS, SEALS), "the shared memory cannot be sealed");
 }
 
-bool SharedMemory::isSealed() const {
-  int seals = fcntl(fd, F_GET_SEALS);  // -1 for anything that is not a memfd
-  return seals >= 0 && (seals & SEALS) == SEALS;
+void SharedMemory::requireSealed() const {
+  KJ_REQUIRE(hasSeals(SEALS), "the other side did not seal the shared memory");
+  size_t size = memorySize(fd);
+  KJ_REQUIRE(size >= mapping.size(), "the other side shrank the shared memory before it was sealed", size);
 }
 
 size_t memorySize(int fd) {

@@ -1,0 +1,20 @@
+#pragma once
+// idl Nic and Attachment as capability servers on a NicLink. Made for each connection; what a client holds dies with
+// it. Knows nothing of devices.
+#include "daemons/virtionetd/nic-link.h"
+#include "idl/nic.capnp.h"
+
+namespace nexus {
+
+struct NamedCounter {
+  kj::StringPtr name;  // "link.rxFrames"
+  uint64_t value;
+};
+
+// What Nic.statistics and the daemon's Status tell.
+kj::Array<NamedCounter> linkCounters(NicLink& link);
+
+// `link` must outlive every client: the daemon ends with it.
+idl::Nic::Client newNicServer(NicLink& link);
+
+}  // namespace nexus
