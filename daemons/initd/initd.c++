@@ -53,10 +53,11 @@ Initd::Initd(kj::AsyncIoContext& io, KernelArgs args, kj::ArrayPtr<const Service
       tasks(*this) {}
 
 kj::Promise<void> Initd::run() {
+  checkConfigs();
   makeSockets();
   writeSelftestConfig();
   tasks.add(reapLoop());
-  if (args.dmaProbe) co_await runDmaProbe();
+  if (args.dmaProbe != DmaProbe::OFF) co_await runDmaProbe();
   supervision.startAll();
   KJ_IF_MAYBE (kill, args.kill) tasks.add(injectKill({kj::str(kill->service), kill->afterMs}));
 
@@ -96,7 +97,9 @@ void Initd::writeSelftestConfig() {
 
 // Before anybody else has the device: tries to reach memory outside the DMA buffers. Needs what the broker needs.
 kj::Promise<void> Initd::runDmaProbe() {
-  auto started = startProcess({.binary = DMA_PROBE, .arguments = nullptr, .fds = nullptr, .uid = nullptr});
+  kj::Vector<kj::String> arguments;
+  if (args.dmaProbe == DmaProbe::UNCONFINED) arguments.add(kj::str("--allow-no-iommu"));
+  auto started = startProcess({.binary = DMA_PROBE, .arguments = arguments, .fds = nullptr, .uid = nullptr});
   KJ_IF_MAYBE (refused, started.tryGet<StartRefused>()) {
     say(kj::str("the DMA probe does not start: ", refused->reason));
     probeFailed = true;
@@ -134,6 +137,18 @@ kj::Promise<void> Initd::injectKill(KernelArgs::Kill kill) {
   co_await io.provider->getTimer().afterDelay(kill.afterMs * kj::MILLISECONDS);
   say(kj::str("fault injection: killing ", kill.service));
   supervision.kill(kill.service);
+}
+
+// A node, or a variant of any node of this profile, that the image does not know is a mistake of the harness.
+void Initd::checkConfigs() {
+  auto exists = [&](kj::StringPtr node, kj::StringPtr suffix) {
+    return access(kj::str("/etc/nexus/", args.profile, '-', node, suffix).cStr(), R_OK) == 0;
+  };
+  KJ_REQUIRE(exists(args.node, ""), "this image has no configuration for that node", args.profile, args.node);
+  KJ_IF_MAYBE (variant, args.variant) {
+    auto suffix = kj::str('.', *variant);
+    KJ_REQUIRE(exists("a", suffix) || exists("b", suffix), "this image has no such variant", args.profile, *variant);
+  }
 }
 
 // NAME.toml of the variant if there is one, else of the node; null when the service has none and keeps its defaults.

@@ -42,6 +42,7 @@ class Initd final : private ServiceHost, private SupervisionObserver, private kj
   bool probeFailed = false;
   kj::TaskSet tasks;
 
+  void checkConfigs();
   void makeSockets();
   void writeSelftestConfig();
   kj::Promise<void> runDmaProbe();

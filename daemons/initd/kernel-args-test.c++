@@ -28,7 +28,6 @@ TEST_CASE("the words of the kernel and a line end are left alone") {
   CHECK(args.dnsPort == 0);
   CHECK(args.tcpPort == 0);
   CHECK(args.scale == 100);
-  CHECK_FALSE(args.dmaProbe);
   CHECK((args.kill == nullptr));
 }
 
@@ -40,10 +39,17 @@ TEST_CASE("every flag arrives") {
   CHECK(args.dnsPort == 1);
   CHECK(args.tcpPort == 65535);
   CHECK(args.scale == 10000);
-  CHECK(args.dmaProbe);
+  CHECK((args.dmaProbe == DmaProbe::ON));
   auto& kill = KJ_ASSERT_NONNULL(args.kill);
   CHECK(kill.service == "virtionetd");
   CHECK(kill.afterMs == 500);
+}
+
+TEST_CASE("the DMA probe runs in qemu_test unless told otherwise, and elsewhere only when told") {
+  CHECK((good("nexus.profile=qemu_test nexus.node=a").dmaProbe == DmaProbe::ON));
+  CHECK((good("nexus.profile=qemu_test nexus.node=a nexus.dma-probe=0").dmaProbe == DmaProbe::OFF));
+  CHECK((good("nexus.profile=os2vm nexus.node=a").dmaProbe == DmaProbe::OFF));
+  CHECK((good("nexus.dma-probe=unconfined nexus.profile=qemu_test nexus.node=a").dmaProbe == DmaProbe::UNCONFINED));
 }
 
 TEST_CASE("a missing profile or node is named") {

@@ -40,6 +40,18 @@ kj::Vector<kj::String> words(kj::StringPtr line) {
   return result;
 }
 
+kj::Maybe<kj::String> setProbe(KernelArgs& args, kj::StringPtr value) {
+  if (value == "0")
+    args.dmaProbe = DmaProbe::OFF;
+  else if (value == "1")
+    args.dmaProbe = DmaProbe::ON;
+  else if (value == "unconfined")
+    args.dmaProbe = DmaProbe::UNCONFINED;
+  else
+    return kj::str("0, 1 or unconfined");
+  return nullptr;
+}
+
 // Sets what `key` names; what may stand there if `value` is not it.
 kj::Maybe<kj::String> set(KernelArgs& args, kj::StringPtr key, kj::StringPtr value) {
   auto name = [&](kj::String& target) -> kj::Maybe<kj::String> {
@@ -61,11 +73,7 @@ kj::Maybe<kj::String> set(KernelArgs& args, kj::StringPtr key, kj::StringPtr val
   if (key == "dns") return number(args.dnsPort, 1, 65535);
   if (key == "tcp") return number(args.tcpPort, 1, 65535);
   if (key == "scale") return number(args.scale, 10, 10000);
-  if (key == "dma-probe") {
-    if (value != "0" && value != "1") return kj::str("0 or 1");
-    args.dmaProbe = value == "1";
-    return nullptr;
-  }
+  if (key == "dma-probe") return setProbe(args, value);
   if (key == "kill") {
     KJ_IF_MAYBE (at, value.findFirst('@')) {
       auto after = tryNumber(value.slice(*at + 1), 0, 600'000);
@@ -85,8 +93,10 @@ kj::Maybe<kj::String> set(KernelArgs& args, kj::StringPtr key, kj::StringPtr val
 
 kj::OneOf<KernelArgs, KernelArgsError> parseKernelArgs(kj::StringPtr commandLine) {
   KernelArgs args;
+  bool probeGiven = false;
   for (auto& word : words(commandLine)) {
     if (!word.startsWith(PREFIX)) continue;
+    probeGiven = probeGiven || word.startsWith("nexus.dma-probe=");
     auto equals = word.findFirst('=').orDefault(word.size());
     auto key = kj::heapString(word.slice(PREFIX.size(), equals).begin(), equals - kj::min(PREFIX.size(), equals));
     auto value = equals < word.size() ? word.slice(equals + 1) : ""_kj;
@@ -95,6 +105,7 @@ kj::OneOf<KernelArgs, KernelArgsError> parseKernelArgs(kj::StringPtr commandLine
   }
   if (args.profile.size() == 0) return KernelArgsError{kj::str("kernel command line: nexus.profile=NAME is missing")};
   if (args.node.size() == 0) return KernelArgsError{kj::str("kernel command line: nexus.node=NAME is missing")};
+  if (!probeGiven && args.profile == "qemu_test") args.dmaProbe = DmaProbe::ON;
   return args;
 }
 

@@ -9,6 +9,10 @@
 
 namespace nexus {
 
+// Whether the DMA probe tries to break out of the DMA buffers before the driver starts. UNCONFINED: also on a device
+// that goes around the IOMMU, where it must succeed, which shows that the probe can see a failure.
+enum class DmaProbe { OFF, ON, UNCONFINED };
+
 struct KernelArgs {
   kj::String profile;             // "qemu_test", "os2vm": which services and configuration
   kj::String node;                // "a", "b"
@@ -16,7 +20,7 @@ struct KernelArgs {
   uint16_t dnsPort = 0;           // at the gateway; 0: none
   uint16_t tcpPort = 0;           // at the gateway; 0: none
   uint16_t scale = 100;           // percent of every deadline of the selftest, 10 to 10000
-  bool dmaProbe = false;          // try to break out of the DMA buffers before the driver starts
+  DmaProbe dmaProbe = DmaProbe::OFF;  // "nexus.dma-probe=0|1|unconfined"; ON unless given in profile qemu_test
 
   struct Kill {
     kj::String service;
