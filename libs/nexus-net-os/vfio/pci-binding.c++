@@ -71,6 +71,11 @@ bool isNumber(const kj::Maybe<kj::String>& text, uint16_t value) {
   return false;
 }
 
+// The sentence and nothing else: it is meant for people.
+[[noreturn]] void fail(kj::String reason) {
+  kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::mv(reason)));
+}
+
 kj::String attribute(kj::StringPtr address, kj::StringPtr name) {
   return kj::str(DEVICES, "/", address, "/", name);
 }
@@ -95,13 +100,8 @@ kj::Array<PciNic> findVirtioNics(Sysfs& sysfs) {
 }
 
 void bindToVfio(Sysfs& sysfs, kj::StringPtr address) {
-  KJ_REQUIRE(sysfs.read(attribute(address, "vendor")) != nullptr, "there is no PCI device at this address", address);
-  KJ_REQUIRE(
-      sysfs.linkName(attribute(address, "iommu_group")) != nullptr,
-      kj::str("the PCI device ", address,
-              " is in no IOMMU group, so nothing would confine its DMA: in QEMU use -machine q35 -device "
-              "intel-iommu,intremap=on,caching-mode=on; on hardware switch VT-d on in the firmware and boot with "
-              "intel_iommu=on"));
+  if (sysfs.read(attribute(address, "vendor")) == nullptr) fail(kj::str("there is no PCI device ", address));
+  if (sysfs.linkName(attribute(address, "iommu_group")) == nullptr) fail(noIommuGroup(address));
 
   auto driver = sysfs.linkName(attribute(address, "driver"));
   KJ_IF_MAYBE (d, driver) {
@@ -113,12 +113,17 @@ void bindToVfio(Sysfs& sysfs, kj::StringPtr address) {
   sysfs.write("/sys/bus/pci/drivers_probe"_kj, address);
 
   auto now = sysfs.linkName(attribute(address, "driver"));
-  KJ_REQUIRE(
-      now.map([](kj::String& name) { return name == VFIO_PCI; }).orDefault(false),
-      kj::str(
-          "vfio-pci did not take the PCI device ", address,
-          ": load the modules irqbypass, vfio, vfio_iommu_type1, vfio_virqfd, vfio-pci-core, vfio-pci and look into "
-          "the kernel's log"));
+  if (now.map([](kj::String& name) { return name == VFIO_PCI; }).orDefault(false)) return;
+  fail(kj::str("vfio-pci did not take the PCI device ", address,
+               ": load the modules irqbypass, vfio, vfio_iommu_type1, vfio_virqfd, vfio-pci-core, vfio-pci and look "
+               "into the kernel's log"));
+}
+
+kj::String noIommuGroup(kj::StringPtr address) {
+  return kj::str("the PCI device ", address,
+                 " is in no IOMMU group, so nothing would confine its DMA: in QEMU use -machine q35 -device "
+                 "intel-iommu,intremap=on,caching-mode=on; on hardware switch VT-d on in the firmware and boot with "
+                 "intel_iommu=on");
 }
 
 }  // namespace nexus

@@ -39,4 +39,7 @@ kj::Array<PciNic> findVirtioNics(Sysfs& sysfs);
 // says what to do when there is no IOMMU group or vfio-pci does not take it.
 void bindToVfio(Sysfs& sysfs, kj::StringPtr address);
 
+// The sentence for a device that no IOMMU covers.
+kj::String noIommuGroup(kj::StringPtr address);
+
 }  // namespace nexus

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "libs/nexus-net-os/vfio/pci-binding.h"
+
 namespace nexus {
 
 namespace {
@@ -14,8 +16,9 @@ constexpr uint16_t PCI_COMMAND_MEMORY = 2;
 constexpr uint16_t PCI_COMMAND_MASTER = 4;
 constexpr uint64_t IOVA_ALIGNMENT = 2 * 1024 * 1024;
 
+// The sentence and nothing else: it is meant for people.
 [[noreturn]] void fail(kj::String reason) {
-  kj::throwFatalException(KJ_EXCEPTION(FAILED, kj::mv(reason)));
+  kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::mv(reason)));
 }
 
 kj::AutoCloseFd openContainer(VfioKernel& kernel) {
@@ -142,9 +145,7 @@ VfioSession openVfioSession(VfioKernel& kernel, kj::StringPtr pciAddress) {
     session.device = kj::mv(device.get<kj::AutoCloseFd>());
     return session;
   }
-  fail(kj::str(pciAddress,
-               " is in no IOMMU group, so nothing would confine its DMA: in QEMU use -machine q35 -device "
-               "intel-iommu,intremap=on,caching-mode=on; on hardware switch VT-d on and boot with intel_iommu=on"));
+  fail(noIommuGroup(pciAddress));
 }
 
 void enablePciAccess(VfioKernel& kernel, VfioSession& session, bool busMaster) {
