@@ -1,0 +1,166 @@
+#include "daemons/dsoftbusd/dsoftbusd.h"
+
+#include <kj/debug.h>
+
+#include "daemons/dsoftbusd/dsoftbus-server.h"
+#include "daemons/dsoftbusd/net-transport.h"
+#include "daemons/dsoftbusd/service-backends.h"
+
+namespace nexus {
+
+namespace {
+
+constexpr kj::Duration FIRST_STACK_DELAY = 100 * kj::MILLISECONDS;
+constexpr kj::Duration LARGEST_STACK_DELAY = 3 * kj::SECONDS;
+
+kj::Array<RemoteProxy::Backend> backends(Dsoftbusd::Imports& imports) {
+  auto list = kj::heapArrayBuilder<RemoteProxy::Backend>(2);
+  list.add(RemoteProxy::Backend{"samgrd"_kj, newSamgrBackend(kj::mv(imports.samgr))});
+  list.add(RemoteProxy::Backend{"bundlemgrd"_kj, newBundlemgrBackend(kj::mv(imports.bundlemgr))});
+  return list.finish();
+}
+
+Announce announceOf(const BusSettings& settings) {
+  return Announce{kj::str(settings.identity.deviceId()), settings.sessionPort,
+                  settings.identity.publicIdentity().staticKey, KJ_MAP(name, settings.services){return kj::str(name);
+}
+};  // namespace
+}  // namespace nexus
+
+}  // namespace
+
+Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& entropy, BusObserver& observer,
+                     RemoteProxyObserver& proxyObserver, LinkLimits limits)
+    : settings(kj::mv(s)),
+      network(imports.network),
+      timer(timer),
+      observer(observer),
+      started(timer.now()),
+      auditLog(timer),
+      rate(settings.ratePerSecond, settings.rateBurst),
+      trust(kj::mv(settings.trust)),
+      proxy(timer, ProxyPolicy(settings.rules), rate, auditLog, proxyObserver, backends(imports)),
+      context{settings.identity, timer, entropy, proxy, auditLog, observer, limits},
+      bus(context, trust),
+      discovery(timer, kj::mv(settings.discovery), announceOf(settings), trust, auditLog, observer,
+                [this](kj::StringPtr deviceId, kj::Maybe<SocketAddress> at) { bus.setAddress(deviceId, at); }),
+      stackState(kj::str("waits for the network stack")) {}
+
+Dsoftbusd::~Dsoftbusd() noexcept(false) = default;
+
+kj::Promise<void> Dsoftbusd::run() {
+  Backoff backoff(FIRST_STACK_DELAY, LARGEST_STACK_DELAY);
+  for (;;) {
+    auto openedBefore = stacksOpened;
+    co_await kj::evalNow([this] { return runOnStack(); }).catch_([this](kj::Exception&& exception) {
+      stackState = kj::str("the network stack was lost: ", exception.getDescription());
+    });
+    bus.setTransport(nullptr);
+    KJ_LOG(WARNING, "opens the network again", stackState);
+    if (stacksOpened > openedBefore) backoff.reset();
+    co_await timer.afterDelay(backoff.next());
+  }
+}
+
+// Everything on one netstackd, until that is gone.
+kj::Promise<void> Dsoftbusd::runOnStack() {
+  auto net = network.get();
+  co_await waitForAddress(net);
+  auto acceptor = newNetAcceptor(co_await listen(net));
+  co_await discovery.open(net);
+  auto transport = newNetTransport(net);
+  stacksOpened++;
+  stackState = kj::str("listens on port ", settings.sessionPort);
+  observer.onTransportUp();
+  bus.setTransport(*transport);
+  KJ_DEFER(bus.setTransport(nullptr));
+  co_await discovery.run().exclusiveJoin(bus.acceptLoop(*acceptor)).exclusiveJoin(network.whenLost());
+  stackState = kj::str("the network stack ended");
+}
+
+kj::Promise<void> Dsoftbusd::waitForAddress(idl::NetworkManager::Client net) {
+  uint32_t known = 0;
+  for (;;) {
+    auto request = net.getConfigRequest();
+    request.setKnown(known);
+    auto response = co_await request.send();
+    auto config = response.getConfig();
+    if (config.getAddresses().size() > 0) co_return;
+    stackState = kj::str("waits for an address");
+    known = config.getGeneration();
+  }
+}
+
+kj::Promise<idl::TcpListener::Client> Dsoftbusd::listen(idl::NetworkManager::Client net) {
+  auto request = net.createTcpListenerRequest();
+  request.initLocal().initAddress().setAny();
+  request.getLocal().setPort(settings.sessionPort);
+  auto response = co_await request.send();
+  KJ_REQUIRE(response.getOutcome() == idl::Outcome::OK, "the session port cannot be opened", settings.sessionPort,
+             outcomeText(response.getOutcome()));
+  co_return response.getListener();
+}
+
+idl::DSoftBus::Client Dsoftbusd::newBusClient() {
+  return newDSoftBusServer(bus, discovery, auditLog, timer);
+}
+
+// ---- status
+
+class Dsoftbusd::StatusServer final : public idl::Status::Server {
+ public:
+  explicit StatusServer(Dsoftbusd& daemon) : daemon(daemon) {}
+  kj::Promise<void> snapshot(SnapshotContext context) override {
+    daemon.fillStatus(context.getResults().initStatus());
+    return kj::READY_NOW;
+  }
+
+ private:
+  Dsoftbusd& daemon;
+};
+
+idl::Status::Client Dsoftbusd::newStatusClient() {
+  return kj::heap<StatusServer>(*this);
+}
+
+void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
+  kj::Vector<kj::Tuple<kj::StringPtr, uint64_t>> counters;
+  auto add = [&](kj::StringPtr name, uint64_t value) { counters.add(kj::tuple(name, value)); };
+  uint64_t live = 0, dials = 0, dialFailures = 0;
+  for (auto& link : bus.links()) {
+    live += link->state() == idl::SessionState::READY ? 1 : 0;
+    dials += link->counters().dials;
+    dialFailures += link->counters().dialFailures;
+  }
+  auto& d = discovery.counters();
+  add("discovery.sent", d.sent), add("discovery.sendFailures", d.sendFailures), add("discovery.received", d.received);
+  add("discovery.flooded", d.flooded), add("discovery.malformed", d.malformed), add("discovery.wrongKey", d.wrongKey);
+  add("discovery.peersNow", discovery.peers().size());
+  auto& b = bus.counters();
+  add("session.accepted", b.accepted), add("session.refusedHalfOpen", b.refusedHalfOpen);
+  add("session.handshakeFailures", b.handshakeFailures), add("session.strangers", b.strangers);
+  add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", live);
+  for (uint16_t i = 0; i <= uint16_t(CallStatus::CANCELLED); i++) {
+    auto verdict = static_cast<CallStatus>(i);
+    static constexpr kj::StringPtr NAMES[] = {
+        "proxy.ok"_kj,        "proxy.denied"_kj,          "proxy.malformed"_kj,
+        "proxy.oversized"_kj, "proxy.rateLimited"_kj,     "proxy.backendFailed"_kj,
+        "proxy.timedOut"_kj,  "proxy.unauthenticated"_kj, "proxy.replyOversized"_kj,
+        "proxy.cancelled"_kj};
+    add(NAMES[i], proxy.count(verdict));
+  }
+  add("audit.dropped", auditLog.droppedCount()), add("audit.unlogged", auditLog.unloggedCount());
+  add("stack.opened", stacksOpened);
+  status.setDaemon("dsoftbusd");
+  status.setHealth(stackState.startsWith("listens") ? idl::DaemonStatus::Health::UP
+                                                    : idl::DaemonStatus::Health::DEGRADED);
+  status.setDetail(kj::str(settings.nodeName, ": ", stackState, ", ", live, " live sessions"));
+  status.setUptimeMs((timer.now() - started) / kj::MILLISECONDS);
+  auto list = status.initCounters(counters.size());
+  for (auto i : kj::indices(counters)) {
+    list[i].setName(kj::get<0>(counters[i]));
+    list[i].setValue(kj::get<1>(counters[i]));
+  }
+}
+
+}  // namespace nexus

@@ -1,0 +1,54 @@
+#include "daemons/dsoftbusd/serve.h"
+
+#include <kj/debug.h>
+
+#include "daemons/dsoftbusd/bus-markers.h"
+#include "daemons/dsoftbusd/dsoftbusd.h"
+#include "daemons/dsoftbusd/identity-file.h"
+#include "libs/nexus-net-os/daemon/sandbox.h"
+
+namespace nexus {
+
+namespace {
+
+class ImportedNetwork final : public NetworkSource {
+ public:
+  explicit ImportedNetwork(CapReconnect& import) : import(import) {}
+  idl::NetworkManager::Client get() override { return import.get<idl::NetworkManager>(); }
+  kj::Promise<void> whenLost() override { return import.whenLost(); }
+
+ private:
+  CapReconnect& import;
+};
+
+BusSettings settingsOf(config::Dsoftbusd::Reader config) {
+  auto checked = checkSettings(config, readIdentityFile);
+  KJ_IF_MAYBE (wrong, checked.tryGet<SettingsError>()) {
+    kj::throwFatalException(KJ_EXCEPTION(FAILED, kj::mv(wrong->sentence)));
+  }
+  return kj::mv(checked.get<BusSettings>());
+}
+
+}  // namespace
+
+kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reader config) {
+  kj::_::Debug::setLogLevel(kj::LogSeverity::INFO);  // decisions and sessions are told, one line each
+  auto settings = settingsOf(config);
+  if (settings.usesTestKeys) KJ_LOG(WARNING, "uses publicly known TEST keys: anybody can be this node or its peers");
+  ImportedNetwork network(daemon.import("net"));
+  auto& samgr = daemon.import("samgr");
+  auto& bundlemgr = daemon.import("bundlemgr");
+  BusMarkers markers([](const Marker& marker, kj::StringPtr detail) { emitMarker(marker, detail); });
+  Dsoftbusd::Imports imports{network, [&samgr] { return samgr.get<idl::Samgr>(); },
+                             [&bundlemgr] { return bundlemgr.get<idl::Bundlemgr>(); }};
+  Dsoftbusd node(kj::mv(settings), kj::mv(imports), daemon.timer(), daemon.entropy(), markers, markers);
+
+  daemon.serve("bus", [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newBusClient(); });
+  daemon.serve("status-dsoftbusd",
+               [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newStatusClient(); });
+  if (config.getSandbox()) enterSandbox(SandboxProfile::STACK);
+  markers.onReady();
+  co_await node.run();
+}
+
+}  // namespace nexus

@@ -1,0 +1,12 @@
+#pragma once
+// dsoftbusd as a process: its settings, its imports (net, samgr, bundlemgr) and exports (bus, status-dsoftbusd), the
+// sandbox, the markers.
+#include "idl/config.capnp.h"
+#include "libs/nexus-net-os/daemon/daemon-main.h"
+
+namespace nexus {
+
+// Runs until it fails; a configuration that makes no sense fails with one sentence.
+kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reader config);
+
+}  // namespace nexus
