@@ -12,9 +12,15 @@ kj::Promise<kj::String> LinkAttachment::whenClosed() {
 }
 
 void LinkAttachment::close(kj::StringPtr why) {
-  session = nullptr;
+  link = nullptr;
+  live = nullptr;
   if (reason == nullptr) reason = kj::str(why);
   closing.wakeAll();
+}
+
+void LinkAttachment::drop() {
+  KJ_IF_MAYBE (l, link) l->detached = true;
+  KJ_IF_MAYBE (s, live) s->end("the client dropped it");
 }
 
 NicLink::NicLink(LinkBackend& backend, kj::UnixEventPort& eventPort, kj::Timer& timer)
@@ -23,7 +29,9 @@ NicLink::NicLink(LinkBackend& backend, kj::UnixEventPort& eventPort, kj::Timer& 
 NicLink::NicLink(LinkBackend& backend, kj::UnixEventPort& eventPort, kj::Timer& timer, Backoff backoff)
     : backend(backend), eventPort(eventPort), timer(timer), backoff(backoff) {}
 
-NicLink::~NicLink() noexcept(false) = default;
+NicLink::~NicLink() noexcept(false) {
+  closeSession("the daemon ends");
+}
 
 void NicLink::setStatus(const LinkState& state) {
   auto& now = present.state;
@@ -111,8 +119,7 @@ kj::Own<LinkAttachment> NicLink::attach() {
     kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "another attachment lives, and a Nic has one at a time"));
   }
   KJ_IF_MAYBE (s, session) {
-    auto result = kj::refcounted<LinkAttachment>();
-    result->session = **s;
+    auto result = kj::refcounted<LinkAttachment>(*this, **s);
     attachment = kj::addRef(*result);
     detached = false;
     totals.attachments++;
@@ -120,13 +127,6 @@ kj::Own<LinkAttachment> NicLink::attach() {
     return result;
   }
   kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the link is away"));
-}
-
-void NicLink::detach(LinkAttachment& ending, kj::StringPtr reason) {
-  KJ_IF_MAYBE (s, ending.session) {
-    detached = true;
-    s->end(reason);
-  }
 }
 
 NicLink::Counters NicLink::counters() const {

@@ -9,21 +9,31 @@
 
 namespace nexus {
 
+class NicLink;
+
 // One attachment as its holder sees it. Reference counted: it may be asked why it ended long after the link has moved
-// on.
+// on or gone.
 class LinkAttachment final : public kj::Refcounted {
  public:
+  LinkAttachment(NicLink& link, LinkSession& session) : link(link), live(session) {}
+
   // Null once it is over.
-  kj::Maybe<LinkSession&> session;
+  kj::Maybe<LinkSession&> session() { return live; }
 
   // Resolves with the reason when it is over.
   kj::Promise<kj::String> whenClosed();
 
-  void close(kj::StringPtr why);
+  // The holder lets go of it: it is over, which is no fault.
+  void drop();
 
  private:
+  friend class NicLink;
+  kj::Maybe<NicLink&> link;
+  kj::Maybe<LinkSession&> live;
   kj::Maybe<kj::String> reason;
   WaitList closing;
+
+  void close(kj::StringPtr why);
 };
 
 class NicLink {
@@ -71,12 +81,10 @@ class NicLink {
   // OVERLOADED while another attachment lives, DISCONNECTED while there is no device.
   kj::Own<LinkAttachment> attach();
 
-  // Ends `attachment` if it still lives.
-  void detach(LinkAttachment& attachment, kj::StringPtr reason);
-
   Counters counters() const;
 
  private:
+  friend class LinkAttachment;
   LinkBackend& backend;
   kj::UnixEventPort& eventPort;
   kj::Timer& timer;

@@ -14,8 +14,8 @@ constexpr size_t MAX_STATUS_WAITERS = 64;  // calls of linkStatus that wait; one
 
 class AttachmentImpl final : public idl::Attachment::Server {
  public:
-  AttachmentImpl(NicLink& link, kj::Own<LinkAttachment> attachment) : link(link), attachment(kj::mv(attachment)) {}
-  ~AttachmentImpl() noexcept(false) { link.detach(*attachment, "the client dropped it"); }
+  explicit AttachmentImpl(kj::Own<LinkAttachment> attachment) : attachment(kj::mv(attachment)) {}
+  ~AttachmentImpl() noexcept(false) { attachment->drop(); }
 
   kj::Promise<void> memory(MemoryContext context) override {
     auto fds = session().attachmentFds();
@@ -38,11 +38,10 @@ class AttachmentImpl final : public idl::Attachment::Server {
   }
 
  private:
-  NicLink& link;
   kj::Own<LinkAttachment> attachment;
 
   LinkSession& session() {
-    KJ_IF_MAYBE (s, attachment->session) return *s;
+    KJ_IF_MAYBE (s, attachment->session()) return *s;
     kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the attachment is over"));
   }
 };
@@ -86,7 +85,7 @@ class NicImpl final : public idl::Nic::Server {
   }
 
   kj::Promise<void> attach(AttachContext context) override {
-    context.getResults().setAttachment(kj::heap<AttachmentImpl>(link, link.attach()));
+    context.getResults().setAttachment(kj::heap<AttachmentImpl>(link.attach()));
     return kj::READY_NOW;
   }
 

@@ -3,13 +3,9 @@
 // it. Knows nothing of devices.
 #include "daemons/virtionetd/nic-link.h"
 #include "idl/nic.capnp.h"
+#include "libs/nexus-net-os/daemon/status-server.h"
 
 namespace nexus {
-
-struct NamedCounter {
-  kj::StringPtr name;  // "link.rxFrames"
-  uint64_t value;
-};
 
 // What Nic.statistics and the daemon's Status tell.
 kj::Array<NamedCounter> linkCounters(NicLink& link);

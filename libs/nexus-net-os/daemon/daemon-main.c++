@@ -18,6 +18,7 @@
 
 #include "libs/nexus-net-os/daemon/config-loader.h"
 #include "libs/nexus-net-os/daemon/log.h"
+#include "libs/nexus-net-os/daemon/sandbox.h"
 #include "libs/nexus-net-os/daemon/system-entropy.h"
 
 namespace nexus {
@@ -27,6 +28,7 @@ namespace {
 constexpr int EXIT_USAGE = 2;
 constexpr int EXIT_CONFIG = 8;
 constexpr int FIRST_LISTEN_FD = 3;
+constexpr kj::uint EVENTS_PER_POLL = 32;  // a busy loop must not keep sockets and timers waiting
 
 struct Endpoint {
   kj::String name;
@@ -121,6 +123,9 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
     return false;
   }
 
+  void setExitStatus(int status) override { endStatus = status; }
+  int exitStatus() const { return endStatus; }
+
   kj::Array<kj::String> exportNames() override {
     return KJ_MAP(e, exports) {
       return kj::str(e.key);
@@ -130,6 +135,7 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
  private:
   kj::AsyncIoContext& asyncIo;
   SystemEntropy systemEntropy;
+  int endStatus = 0;
   kj::HashMap<kj::String, kj::Own<CapReconnect>> imports;
   kj::HashMap<kj::String, kj::Own<kj::ConnectionReceiver>> exports;
   kj::Vector<kj::Own<CapServer>> servers;
@@ -193,6 +199,22 @@ kj::Maybe<kj::String> addEndpoints(Context& context, const Options& options) {
   return nullptr;
 }
 
+// Every descriptor that was handed to this process on purpose.
+kj::Array<int> inheritedFds(const Options& options) {
+  kj::Vector<int> fds;
+  for (auto* list : {&options.imports, &options.exports}) {
+    for (auto& text : *list) {
+      auto endpoint = tryParseEndpoint(text);
+      KJ_IF_MAYBE (e, endpoint) fds.add(e->fd);
+    }
+  }
+  if (auto* count = getenv("LISTEN_FDS")) {
+    int total = kj::StringPtr(count).tryParseAs<int>().orDefault(0);
+    for (int i = 0; i < total; i++) fds.add(FIRST_LISTEN_FD + i);
+  }
+  return fds.releaseAsArray();
+}
+
 kj::Maybe<ConfigError> readConfig(const Options& options, kj::StringPtr table, capnp::StructSchema schema,
                                   capnp::MessageBuilder& message) {
   if (options.configFile.empty()) {
@@ -241,7 +263,9 @@ int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchem
   signal(SIGPIPE, SIG_IGN);
   int status = 0;
   auto failure = kj::runCatchingExceptions([&] {
+    closeStrayFds(inheritedFds(options));
     auto io = kj::setupAsyncIo();
+    io.waitScope.setBusyPollInterval(EVENTS_PER_POLL);
     Context context(io);
     auto usage = addEndpoints(context, options);
     KJ_IF_MAYBE (what, usage) {
@@ -255,6 +279,7 @@ int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchem
         .exclusiveJoin(kj::mv(broken))
         .exclusiveJoin(kj::mv(stopped))
         .wait(io.waitScope);
+    status = context.exitStatus();
   });
   KJ_IF_MAYBE (exception, failure) {
     complain(exception->getDescription());

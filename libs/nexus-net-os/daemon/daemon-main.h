@@ -32,6 +32,9 @@ class DaemonContext {
   // Serves the export of that name until the daemon ends. An export that was not given is not served: false.
   virtual bool serve(kj::StringPtr name, CapServer::Factory factory, const RpcLimits& limits = {}) = 0;
 
+  // What the process exits with when `run` ends without an exception; 0 unless set.
+  virtual void setExitStatus(int status) = 0;
+
   // The names of all exports that were given, served or not.
   virtual kj::Array<kj::String> exportNames() = 0;
 };
