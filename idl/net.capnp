@@ -56,9 +56,10 @@ interface NetworkManager {
   listenAuthority @8 (local :SocketAddress) -> (outcome :Outcome, authority :TcpListenAuthority);
   # The right to listen on that one address and port, and nothing else. Port 0 is FAILED.
 
-  mint @9 () -> (socket :Fd, revoke :Handle);
+  mint @9 () -> (socket :Fd, revoke :Handle, outcome :Outcome);
   # A connected Unix socket whose bootstrap object is this NetworkManager: hand the descriptor to another process, which then talks to
-  # netstackd directly. Dropping `revoke` cuts it off: every capability made through it fails as DISCONNECTED. Limit: 32 per client.
+  # netstackd directly. Dropping `revoke` cuts it off: every capability made through it fails as DISCONNECTED. What is made through it counts against this
+  # client's limits. Limit: 32 per client.
 }
 
 struct NetPolicy {

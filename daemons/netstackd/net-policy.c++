@@ -86,7 +86,9 @@ kj::Maybe<NetPolicy::Rule> NetPolicy::Rule::tryParse(kj::StringPtr text) {
 
 NetPolicy::NetPolicy() : NetPolicy(std::make_shared<Layer>()) {}
 
-NetPolicy::NetPolicy(std::shared_ptr<const Layer> layer) { layers.push_back(std::move(layer)); }
+NetPolicy::NetPolicy(std::shared_ptr<const Layer> layer) {
+  layers.push_back(std::move(layer));
+}
 
 NetPolicy NetPolicy::allowEverything() {
   auto layer = std::make_shared<Layer>();
@@ -157,11 +159,13 @@ bool NetPolicy::allows(Action action, const SocketAddress& target) const {
 }
 
 bool NetPolicy::allowsIcmpEcho() const {
-  return std::all_of(layers.begin(), layers.end(), [](const std::shared_ptr<const Layer>& layer) { return layer->icmpEcho; });
+  return std::all_of(layers.begin(), layers.end(),
+                     [](const std::shared_ptr<const Layer>& layer) { return layer->icmpEcho; });
 }
 
 bool NetPolicy::allowsMint() const {
-  return std::all_of(layers.begin(), layers.end(), [](const std::shared_ptr<const Layer>& layer) { return layer->mint; });
+  return std::all_of(layers.begin(), layers.end(),
+                     [](const std::shared_ptr<const Layer>& layer) { return layer->mint; });
 }
 
 }  // namespace nexus

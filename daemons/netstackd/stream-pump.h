@@ -1,0 +1,35 @@
+#pragma once
+// The bytes of one TCP connection through one Unix socket, both ways, with back-pressure both ways: what the client
+// does not read stays in the stack's window, what the network does not take stays in the socket. Run by a
+// ClientSession. Knows nothing of RPC.
+//
+//   client's end                     network
+//   shutdown(SHUT_WR)           ->   FIN, after everything written
+//   end of file                 <-   FIN
+//   closed                      ->   what was written is sent, then FIN; what arrives later is answered with RST
+//   end of file, writes fail    <-   reset, timed out
+#include <kj/async-io.h>
+
+#include "daemons/netstackd/client-quota.h"
+#include "daemons/netstackd/net-node.h"
+#include "libs/nexus-net-os/stack/tcp-conn.h"
+
+namespace nexus {
+
+// A connection and its place in the quota, held by the socket capability and by the pump: it closes when both have
+// gone.
+class SharedConn final : public kj::Refcounted {
+ public:
+  SharedConn(kj::Own<TcpConn> conn, ClientQuota::Ticket ticket) : conn(kj::mv(conn)), ticket(kj::mv(ticket)) {}
+  TcpConn& operator*() { return *conn; }
+  TcpConn* operator->() { return conn; }
+
+ private:
+  kj::Own<TcpConn> conn;
+  ClientQuota::Ticket ticket;
+};
+
+// Until both directions have ended, or the connection or the client's end is gone.
+kj::Promise<void> pumpStream(kj::Own<NetNode> node, kj::Own<SharedConn> conn, kj::Own<kj::AsyncIoStream> stream);
+
+}  // namespace nexus
