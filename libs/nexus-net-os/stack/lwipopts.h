@@ -101,7 +101,7 @@
 
 /* ---- UDP ---- */
 #define LWIP_UDP 1
-#define SO_REUSE 0 /* a port has one owner */
+#define SO_REUSE 1 /* for listeners only: connections of a former listener that still close do not keep its port */
 
 /* ---- TCP ---- */
 #define LWIP_TCP 1

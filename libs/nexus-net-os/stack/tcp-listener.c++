@@ -22,6 +22,21 @@ struct TcpListener::Callbacks {
   }
 };
 
+namespace {
+
+// A port has one listener: also where one of two would listen on every address.
+bool hasListener(const tcp_pcb& bound) {
+  for (auto* other = tcp_listen_pcbs.listen_pcbs; other != nullptr; other = other->next) {
+    if (other->local_port == bound.local_port && (ip_addr_isany(&other->local_ip) || ip_addr_isany(&bound.local_ip) ||
+                                                  ip_addr_eq(&other->local_ip, &bound.local_ip))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 TcpListener::ListenResult TcpListener::listen(LwipStack& stack, SocketAddress local, uint16_t backlog) {
   LwipStack::Call call(stack);
   if (backlog == 0) backlog = DEFAULT_BACKLOG;
@@ -32,7 +47,10 @@ TcpListener::ListenResult TcpListener::listen(LwipStack& stack, SocketAddress lo
   tcp_pcb* pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
   if (pcb == nullptr) overloaded();
   ip_addr_t address = toLwip(local.address, stack.link());
-  if (!bindTcp(stack, *pcb, address, local.port)) {
+  // RFC 9293 3.4.1 keeps closed connections for minutes; a server that was started again must not wait for those of its
+  // predecessor.
+  ip_set_option(pcb, SOF_REUSEADDR);
+  if (!bindTcp(stack, *pcb, address, local.port) || hasListener(*pcb)) {
     tcp_close(pcb);
     return {idl::Outcome::ADDRESS_IN_USE, {}};
   }
