@@ -56,6 +56,12 @@ class Fabric final : private kj::TaskSet::ErrorHandler {
   const kj::Duration latency;
   uint64_t lost = 0;
 
+  // Sees every byte that leaves a node, in the order in which it leaves.
+  kj::Maybe<kj::Function<void(kj::ArrayPtr<const kj::byte>)>> wiretap;
+  void carry(kj::ArrayPtr<const kj::byte> bytes) {
+    KJ_IF_MAYBE (tap, wiretap) (*tap)(bytes);
+  }
+
  private:
   struct Late {
     Node& from;

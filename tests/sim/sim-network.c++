@@ -244,6 +244,10 @@ idl::NetworkManager::Client SimNetwork::manager(kj::StringPtr node, NetPolicy po
   return kj::heap<ManagerImpl>(*impl, impl->fabric.node(node), kj::mv(quota), kj::mv(policy));
 }
 
+void SimNetwork::tap(kj::Function<void(kj::ArrayPtr<const kj::byte>)> wiretap) {
+  impl->fabric.wiretap = kj::mv(wiretap);
+}
+
 void SimNetwork::cut(kj::StringPtr node) {
   impl->fabric.cut(impl->fabric.node(node));
 }

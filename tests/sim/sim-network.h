@@ -44,6 +44,9 @@ class SimNetwork {
   // Resets every connection of the node, as if both ends had got a RST.
   void killConnections(kj::StringPtr node);
 
+  // Sees the payload of every segment and datagram, as a capture on the wire would.
+  void tap(kj::Function<void(kj::ArrayPtr<const kj::byte>)> wiretap);
+
   struct Counters {
     uint64_t connects = 0, refused = 0, timedOut = 0, denied = 0;
   };

@@ -164,6 +164,7 @@ void TcpPair::reset() {
 
 void TcpPair::transmit(kj::uint from, Segment segment) {
   kj::uint to = 1 - from;
+  fabric.carry(segment.bytes);
   sides[to].inFlight.push_back(kj::mv(segment));
   // Each delivery takes the front of the queue, so late ones cannot overtake.
   fabric.sendReliable(sides[from].node, sides[to].node, [self = kj::addRef(*this), to]() mutable { self->arrive(to); });

@@ -79,6 +79,7 @@ UdpPort::UdpPort(Fabric& fabric, UdpCounters& counters, Node& node, SocketAddres
 idl::Outcome UdpPort::sendTo(const SocketAddress& to, kj::ArrayPtr<const kj::byte> data) {
   if (closed) kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the socket was closed"));
   counters.sent++;
+  fabric.carry(data);
   auto everyone = IpAddress::v4(255, 255, 255, 255);
   bool toAll = to.address.isMulticast() || to.address == everyone ||
                (node.address.isV4() && to.address == subnetBroadcast(node));
