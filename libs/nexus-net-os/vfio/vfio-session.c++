@@ -203,7 +203,8 @@ void requireConfined(VirtioTransport& transport, kj::StringPtr pciAddress) {
 uint64_t IovaAllocator::take(uint64_t size) {
   for (auto& range : ranges) {
     uint64_t start = kj::max(next, (range.start + IOVA_ALIGNMENT - 1) / IOVA_ALIGNMENT * IOVA_ALIGNMENT);
-    if (start > range.end || size - 1 > range.end - start) continue;
+    // The first test also catches a sum that wrapped.
+    if (start < range.start || start > range.end || size - 1 > range.end - start) continue;
     next = (start + size + IOVA_ALIGNMENT - 1) / IOVA_ALIGNMENT * IOVA_ALIGNMENT;
     return start;
   }
