@@ -6,7 +6,7 @@
 //   client's end                     network
 //   shutdown(SHUT_WR)           ->   FIN, after everything written
 //   end of file                 <-   FIN
-//   closed                      ->   what was written is sent, then FIN; what arrives later is answered with RST
+//   closed                      ->   what was written is sent, then FIN; what arrives later is discarded
 //   end of file, writes fail    <-   reset, timed out
 #include <kj/async-io.h>
 

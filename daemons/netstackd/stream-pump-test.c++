@@ -1,0 +1,184 @@
+#include "daemons/netstackd/stream-pump.h"
+
+#include <sys/socket.h>
+
+#include "daemons/netstackd/netstack-fixture.h"
+#include "libs/nexus-net-os/client/client-stream.h"
+
+namespace nexus {
+namespace {
+
+using Type = kj::Exception::Type;
+
+// The descriptor of a socket's stream, as a client that reads and writes it with system calls has it.
+kj::Own<kj::AsyncIoStream> streamOf(NetFixture& f, idl::TcpSocket::Client socket) {
+  auto response = f.call(socket.openStreamRequest());
+  return f.clock.io.lowLevelProvider->wrapSocketFd(f.clock.run(takeFd(response.getStream())));
+}
+
+// Reads everything in pieces of many sizes.
+kj::Promise<kj::Array<kj::byte>> readAll(kj::AsyncInputStream& in) {
+  kj::Vector<kj::byte> all;
+  kj::byte buffer[20011];
+  for (size_t size = 1;; size = size * 7 % sizeof(buffer) + 1) {
+    size_t got = co_await in.tryRead(buffer, 1, size);
+    if (got == 0) co_return all.releaseAsArray();
+    all.addAll(buffer, buffer + got);
+  }
+}
+
+TEST_CASE("bulk data goes through a descriptor intact, both ways at once, and each end of file on its own") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto ends = f.connection(f.managerOf(*client));
+  auto near = streamOf(f, ends.near), far = streamOf(f, ends.far);
+  auto there = pattern(3 << 20, 1), back = pattern(2 << 20, 2);
+  auto readThere = readAll(*far), readBack = readAll(*near);
+  auto writeThere =
+      near->write(there.begin(), there.size()).then([&] { near->shutdownWrite(); }).eagerlyEvaluate(nullptr);
+  CHECK(f.clock.run(kj::mv(readThere)) == there);
+  auto writeBack = far->write(back.begin(), back.size()).then([&] { far->shutdownWrite(); }).eagerlyEvaluate(nullptr);
+  CHECK(f.clock.run(kj::mv(readBack)) == back);
+  CHECK(f.node->counters.streams == 2);
+  f.clock.settle();
+  CHECK(f.node->counters.streamsNow == 0);
+  CHECK(f.node->counters.streamBytesToNetwork == there.size() + back.size());
+  CHECK(f.node->counters.streamBytesFromNetwork == there.size() + back.size());
+}
+
+TEST_CASE("a reader that stops stops the writer, with a bounded amount in between") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto ends = f.connection(f.managerOf(*client));
+  auto near = streamOf(f, ends.near), far = streamOf(f, ends.far);
+  auto data = pattern(64 << 20);
+  size_t written = 0;
+  auto writing = kj::evalNow(kj::coCapture([&]() -> kj::Promise<void> {
+    for (; written < data.size(); written += 65536) co_await near->write(data.begin() + written, 65536);
+    near->shutdownWrite();
+  }));
+  CHECK(f.clock.stays(writing, 30 * kj::SECONDS));
+  CHECK(written > 0);
+  CHECK(written < 8 << 20);  // two sockets of the kernel's, a send buffer and a window
+  // Once it reads again, everything comes.
+  auto reading = readAll(*far);
+  CHECK(f.clock.run(kj::mv(reading)) == data);
+  f.clock.run(kj::mv(writing));
+}
+
+TEST_CASE("one side through a descriptor, the other through calls") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto ends = f.connection(f.managerOf(*client));
+  // What was sent and received before the stream was opened is part of the same byte sequence.
+  f.clock.run(f.send(ends.far, "before "_kj.asBytes()));
+  auto near = streamOf(f, ends.near);
+  f.clock.run(f.send(ends.far, "after"_kj.asBytes()));
+  f.clock.run(ends.far.closeRequest().send().ignoreResult());
+  CHECK(f.clock.run(near->readAllText()) == "before after");
+  f.clock.run(near->write("answer", 6));
+  CHECK(f.clock.run(f.recv(ends.far)) == "answer");
+  near->shutdownWrite();
+  CHECK(f.clock.run(f.recv(ends.far)) == "");
+}
+
+TEST_CASE("a descriptor that is closed sends what was written to it before, then the end") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto ends = f.connection(f.managerOf(*client));
+  auto near = streamOf(f, ends.near);
+  ends.near = nullptr;  // the descriptor alone keeps the connection
+  auto data = pattern(100000);
+  f.clock.run(near->write(data.begin(), data.size()));
+  near = nullptr;
+  kj::Vector<char> got;
+  for (;;) {
+    auto piece = f.clock.run(f.recv(ends.far));
+    if (piece.size() == 0) break;
+    got.addAll(piece);
+  }
+  CHECK(got.asPtr().asBytes() == data);
+  f.clock.settle();
+  CHECK(f.node->counters.streamsNow == 0);
+}
+
+TEST_CASE("a descriptor that is closed at once is the end of file, and the connection goes when the peer closes too") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto ends = f.connection(f.managerOf(*client));
+  streamOf(f, ends.near);
+  ends.near = nullptr;
+  CHECK(f.clock.run(f.recv(ends.far)) == "");
+  CHECK(f.stack.counters().tcpOrphansNow == 1);
+  ends.far = nullptr;
+  auto passing = f.clock.timer.afterDelay(5 * kj::SECONDS);
+  f.clock.run(kj::mv(passing));
+  CHECK(f.stack.counters().tcpOrphansNow == 0);
+  CHECK(f.node->counters.streamsNow == 0);
+}
+
+TEST_CASE("a reset connection closes the descriptor") {
+  NetFixture f;
+  auto client = f.newClient(), peer = f.newClient();
+  auto listener = f.listen(f.managerOf(*peer), "*:7000");
+  auto socket = f.connect(f.managerOf(*client), "10.42.0.10:7000");
+  auto near = streamOf(f, socket);
+  auto reading = near->readAllBytes();
+  CHECK(f.clock.stays(reading));
+  listener = nullptr;  // nobody accepted: the stack resets it
+  CHECK(f.clock.run(kj::mv(reading)).size() == 0);
+  auto data = pattern(1000);
+  CHECK(f.typeOf(kj::evalNow([&] { return near->write(data.begin(), data.size()); })) == Type::DISCONNECTED);
+  CHECK(f.node->counters.streamsNow == 0);
+}
+
+TEST_CASE(
+    "send, recv and a second stream fail once the bytes go through a descriptor; waiting calls keep it from opening") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto ends = f.connection(f.managerOf(*client));
+  auto waiting = f.recv(ends.near);
+  CHECK(f.clock.stays(waiting));
+  CHECK(f.typeOf(ends.near.openStreamRequest().send().ignoreResult()) == Type::FAILED);
+  {
+    auto cancelled = kj::mv(waiting);
+  }
+  auto near = streamOf(f, ends.near);
+  CHECK(f.typeOf(f.recv(ends.near).ignoreResult()) == Type::FAILED);
+  CHECK(f.typeOf(f.send(ends.near, "x"_kj.asBytes())) == Type::FAILED);
+  CHECK(f.typeOf(ends.near.closeRequest().send().ignoreResult()) == Type::FAILED);
+  CHECK(f.typeOf(ends.near.openStreamRequest().send().ignoreResult()) == Type::FAILED);
+}
+
+TEST_CASE("the streams of a client that goes end with it, though the descriptor lives on") {
+  NetFixture f;
+  auto client = f.newClient(), peer = f.newClient();
+  auto listener = f.listen(f.managerOf(*peer), "*:7000");
+  auto socket = f.connect(f.managerOf(*client), "10.42.0.10:7000");
+  auto far = f.call(listener.acceptRequest()).getSocket();
+  auto near = streamOf(f, socket);
+  auto reading = near->readAllBytes();
+  CHECK(f.clock.stays(reading));
+  socket = nullptr;
+  client = nullptr;
+  CHECK(f.clock.run(kj::mv(reading)).size() == 0);
+  CHECK(f.clock.run(f.recv(far)) == "");
+  CHECK(f.node->counters.streamsNow == 0);
+}
+
+TEST_CASE("a kj stream of the client library uses the descriptor, and calls where there is none") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto ends = f.connection(f.managerOf(*client));
+  auto near = f.clock.run(openClientStream(ends.near, *f.clock.io.lowLevelProvider));
+  auto far = f.clock.run(openClientStream(ends.far, nullptr));
+  CHECK(f.node->counters.streams == 1);
+  auto data = pattern(300000);
+  auto writing = near->write(data.begin(), data.size()).then([&] { near->shutdownWrite(); }).eagerlyEvaluate(nullptr);
+  CHECK(f.clock.run(readAll(*far)) == data);
+  auto back = far->write(data.begin(), data.size()).then([&] { far->shutdownWrite(); }).eagerlyEvaluate(nullptr);
+  CHECK(f.clock.run(readAll(*near)) == data);
+}
+
+}  // namespace
+}  // namespace nexus
