@@ -14,7 +14,9 @@ kj::Maybe<kj::ArrayPtr<kj::byte>> DmaMap::resolve(uint64_t iova, uint64_t length
     if (start <= span.size() && length <= span.size() - start) return span.bytes().slice(start, start + length);
   }
   faults++;
-  return nullptr;
+  if (length > absorbed.size()) return nullptr;
+  memset(absorbed.begin(), 0, absorbed.size());
+  return absorbed.slice(0, length);
 }
 
 VirtqDevice::VirtqDevice(uint16_t size, const virtio::VirtqAddresses& at, DmaMap& dma, bool eventIdx)

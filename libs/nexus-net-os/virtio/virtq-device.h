@@ -19,9 +19,13 @@ class DmaMap {
 
   uint64_t faultCount() const { return faults; }
 
+  // From here on a fault is answered as QEMU's IOMMU does: the device reads zeros, and what it writes is lost.
+  void absorbFaults(size_t most) { absorbed = kj::heapArray<kj::byte>(most); }
+
  private:
   kj::Vector<DmaSpan> spans;
   uint64_t faults = 0;
+  kj::Array<kj::byte> absorbed;
 };
 
 class VirtqDevice {
