@@ -2,10 +2,13 @@
 
 #include <kj/debug.h>
 
+#include "daemons/virtionetd/copying-link.h"
 #include "daemons/virtionetd/nic-server.h"
 #include "daemons/virtionetd/vfio-link.h"
 #include "libs/nexus-net-os/daemon/markers.h"
 #include "libs/nexus-net-os/daemon/sandbox.h"
+#include "libs/nexus-net-os/frame/stream-channel.h"
+#include "libs/nexus-net-os/frame/tap-channel.h"
 
 namespace nexus {
 
@@ -25,8 +28,14 @@ kj::Own<LinkBackend> newBackend(DaemonContext& context, config::Virtionetd::Read
     case config::Virtionetd::Backend::VFIO:
       return kj::heap<VfioLink>(context.import("device"), geometry, port, context.timer());
     case config::Virtionetd::Backend::TAP:
-    case config::Virtionetd::Backend::STREAM:
-      break;
+      return kj::heap<CopyingLink>("tap"_kj, kj::heap<TapChannel>(port, context.timer(), config.getTapName()),
+                                   configuredMac(config.getMacAddress(), context.entropy()), geometry);
+    case config::Virtionetd::Backend::STREAM: {
+      auto connect = config.getStreamListen() ? unixStreamListener(port, config.getStreamPath())
+                                              : unixStreamConnector(config.getStreamPath());
+      return kj::heap<CopyingLink>("stream"_kj, kj::heap<StreamChannel>(port, context.timer(), kj::mv(connect)),
+                                   configuredMac(config.getMacAddress(), context.entropy()), geometry);
+    }
   }
   KJ_FAIL_REQUIRE("an unknown backend");
 }
