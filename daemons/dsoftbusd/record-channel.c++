@@ -26,7 +26,11 @@ RecordChannel::~RecordChannel() noexcept(false) {
 
 kj::Promise<void> RecordChannel::send(const SessionMessage& message) {
   auto encoded = encodeSessionMessage(message);
-  KJ_IF_MAYBE (bytes, sender.trySeal(encoded.type, encoded.body, timer.now())) {
+  return sendRecord(encoded.type, encoded.body);
+}
+
+kj::Promise<void> RecordChannel::sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> body) {
+  KJ_IF_MAYBE (bytes, sender.trySeal(type, body, timer.now())) {
     auto write = written.addBranch().then([this, bytes = kj::mv(*bytes)]() mutable {
       auto promise = stream->write(bytes.begin(), bytes.size());
       return promise.attach(kj::mv(bytes));

@@ -23,6 +23,9 @@ class RecordChannel {
   // at its end.
   kj::Promise<void> send(const SessionMessage& message);
 
+  // The same for a record of any type but 0, whose body the caller has encoded.
+  kj::Promise<void> sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> body);
+
   struct Fault {
     kj::String what;
   };
