@@ -16,7 +16,6 @@ namespace {
 
 using Input = std::vector<uint8_t>;
 
-constexpr int ROUNDS = 20000;
 constexpr size_t MAX_SIZE = 4096;
 
 // The exactly sized heap copy is what lets ASan see a read past the end.
@@ -56,16 +55,18 @@ Input mutate(Input input, nexus::FixedEntropy& entropy) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  int rounds = 20000, first = 1;
+  if (argc > 1 && sscanf(argv[1], "--rounds=%d", &rounds) == 1) first++;
   std::vector<Input> corpus{{}};
-  for (int i = 1; i < argc; i++) {
+  for (int i = first; i < argc; i++) {
     std::ifstream file(argv[i], std::ios::binary);
     if (!file) return fprintf(stderr, "cannot read %s\n", argv[i]), 1;
     corpus.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
   }
   for (auto& input : corpus) runOne(input);
   constexpr uint64_t SEED = 20261120;
-  fprintf(stderr, "%zu inputs, seed %llu, %d rounds\n", corpus.size(), static_cast<unsigned long long>(SEED), ROUNDS);
+  fprintf(stderr, "%zu inputs, seed %llu, %d rounds\n", corpus.size(), static_cast<unsigned long long>(SEED), rounds);
   nexus::FixedEntropy entropy(SEED);
-  for (int round = 0; round < ROUNDS; round++) runOne(mutate(corpus[entropy.next() % corpus.size()], entropy));
+  for (int round = 0; round < rounds; round++) runOne(mutate(corpus[entropy.next() % corpus.size()], entropy));
   return 0;
 }
