@@ -1,0 +1,272 @@
+#include "tools/vmtest/diagnosis.h"
+
+#include <kj/debug.h>
+
+#include "tools/vmtest/capture-merge.h"
+
+namespace nexus::vmtest {
+
+namespace {
+
+using Captures = kj::ArrayPtr<const Capture* const>;
+
+constexpr CodeRow CODES[] = {
+    // one guest
+    {11, "NETWORK_MISSING"_kj, "netstackd"_kj, "0.80"_kj,
+     "driver, address or a network step: look at the last marker and at the owner"_kj},
+    {12, "SERVICES_MISSING"_kj, "samgrd, bundlemgrd"_kj, "0.80"_kj,
+     "a service does not serve its socket, or its answer has another form"_kj},
+    {13, "BUS_MISSING"_kj, "dsoftbusd"_kj, "0.80"_kj,
+     "the bus did not open its sockets on the stack, or the session within the node failed"_kj},
+    {14, "ISOLATION_MISSING"_kj, "initd/device-broker"_kj, "0.80"_kj, "the DMA probe did not report"_kj},
+    {15, "RESTART_MISSING"_kj, "initd/supervisor"_kj, "0.80"_kj,
+     "the driver did not come back, or the transfer did not survive it"_kj},
+    {16, "END_MISSING"_kj, "selftest"_kj, "0.80"_kj,
+     "the selftest did not reach its end, or initd did not report exit 0"_kj},
+    {18, "NODE_ENDED"_kj, "selftest"_kj, "0.88"_kj,
+     "the guest is over before this marker: its console log ends with the reason"_kj},
+    // two guests
+    {31, "DISCOVERY_TIMEOUT"_kj, "dsoftbusd/discovery"_kj, "0.78"_kj,
+     "the address was not set, or the bus did not open its discovery socket"_kj},
+    {32, "DISCOVERY_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.88"_kj,
+     "node A is over: its console log ends with the reason"_kj},
+    {33, "DISCOVERY_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.88"_kj,
+     "node B is over: its console log ends with the reason"_kj},
+    {41, "SESSION_TIMEOUT"_kj, "dsoftbusd/session"_kj, "0.72"_kj,
+     "the TCP connection stands: look at the handshake and at the trust tables"_kj},
+    {42, "SESSION_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.88"_kj,
+     "node A is over: its console log ends with the reason"_kj},
+    {43, "SESSION_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.88"_kj,
+     "node B is over: its console log ends with the reason"_kj},
+    {44, "SESSION_NO_SYN"_kj, "netstackd/connect"_kj, "0.92"_kj,
+     "nobody dialled: no announcement was accepted, or connect is denied by policy"_kj},
+    {45, "SESSION_NO_SYNACK"_kj, "netstackd/accept-or-network"_kj, "0.90"_kj,
+     "dialled, never answered: the peer does not listen, or the link is cut"_kj},
+    {51, "REMOTE_RESOLVE_MISSING"_kj, "dsoftbusd/remote-proxy-resolve"_kj, "0.82"_kj,
+     "the call to the peer's samgrd got no good answer"_kj},
+    {52, "REMOTE_QUERY_MISSING"_kj, "dsoftbusd/remote-proxy-query"_kj, "0.82"_kj,
+     "the call to the peer's bundlemgrd got no good answer"_kj},
+    {58, "REMOTE_SERVED_MISSING"_kj, "dsoftbusd/remote-proxy-node-b"_kj, "0.84"_kj,
+     "the proxy on node B did not serve what node A asked"_kj},
+    {61, "BUILD_ARTIFACT_MISSING"_kj, "build/artifacts"_kj, "0.98"_kj, "build the guest first"_kj},
+    {62, "HOST_ENOSPC"_kj, "host/storage"_kj, "0.99"_kj, "free some space, or choose another folder with --out"_kj},
+    {66, "REMOTE_NEGATIVE_MARKER"_kj, "selftest-client/remote"_kj, "0.96"_kj,
+     "the step itself says why, behind FAIL"_kj},
+    {71, "LAUNCH_NODE_A_FAILED"_kj, "qemu/launch"_kj, "0.99"_kj,
+     "QEMU's own messages are in qemu-A.log, the kernel's in uart-A.log"_kj},
+    {72, "LAUNCH_NODE_B_FAILED"_kj, "qemu/launch"_kj, "0.99"_kj,
+     "QEMU's own messages are in qemu-B.log, the kernel's in uart-B.log"_kj},
+    {73, "GUEST_PANIC"_kj, "guest/kernel"_kj, "0.99"_kj, "the console log has the trace"_kj},
+    {74, "CHANNELS_DISAGREE"_kj, "initd/status-channel"_kj, "0.97"_kj,
+     "console and status channel must tell the same: compare uart and status logs"_kj},
+    {75, "FORBIDDEN_MARKER"_kj, "netstackd"_kj, "0.97"_kj, "something happened that this profile excludes"_kj},
+    {76, "SERVICE_DIED"_kj, "initd/supervisor"_kj, "0.97"_kj, "the status log has every start and end of a service"_kj},
+    {78, "NEGATIVE_MARKER"_kj, "selftest"_kj, "0.96"_kj, "the step itself says why, behind FAIL"_kj},
+    {91, "DENY_MISSING"_kj, "dsoftbusd/remote-proxy"_kj, "0.84"_kj,
+     "a call that no rule allows was not refused with a status and an audit record"_kj},
+    {92, "DENY_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.88"_kj,
+     "node A is over: its console log ends with the reason"_kj},
+    {93, "DENY_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.88"_kj,
+     "node B is over: its console log ends with the reason"_kj},
+    {94, "END_TIMEOUT"_kj, "selftest"_kj, "0.80"_kj,
+     "the selftest did not reach its end, or initd did not report exit 0"_kj},
+    {95, "END_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.88"_kj,
+     "node A is over: its console log ends with the reason"_kj},
+    {96, "END_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.88"_kj,
+     "node B is over: its console log ends with the reason"_kj},
+    {99, "UNEXPECTED"_kj, "unknown"_kj, "0.40"_kj, "an error of the harness itself: please report it"_kj},
+    {130, "INTERRUPTED"_kj, "user"_kj, "1.00"_kj, "run it again"_kj},
+};
+
+const CodeRow& codeRow(int exit) {
+  for (auto& row : CODES) {
+    if (row.exit == exit) return row;
+  }
+  return codeRow(EXIT_UNEXPECTED);
+}
+
+int missingExitSingle(const Failure& failure) {
+  if (failure.kind == FailureKind::NODE_ENDED) return 18;
+  switch (failure.phase) {
+    case Phase::NETWORK:
+      return 11;
+    case Phase::SERVICES:
+      return 12;
+    case Phase::BUS:
+      return 13;
+    case Phase::ISOLATION:
+      return 14;
+    case Phase::RESTART:
+      return 15;
+    case Phase::END:
+      return 16;
+    default:
+      return EXIT_UNEXPECTED;
+  }
+}
+
+int missingExitTwo(const Failure& failure) {
+  bool ended = failure.kind == FailureKind::NODE_ENDED;
+  switch (failure.phase) {
+    case Phase::DISCOVERY:
+      return ended ? 32 + failure.node : 31;
+    case Phase::SESSION:
+      return ended ? 42 + failure.node : 41;
+    case Phase::REMOTE:
+      if (failure.node == 1) return 58;
+      return failure.rung != nullptr && failure.rung->marker == &marker::SELFTEST_REMOTE_RESOLVE ? 51 : 52;
+    case Phase::DENY:
+      return ended ? 92 + failure.node : 91;
+    case Phase::END:
+      return ended ? 95 + failure.node : 94;
+    default:
+      return EXIT_UNEXPECTED;
+  }
+}
+
+int exitOf(const RunState& state, const Failure& failure) {
+  switch (failure.kind) {
+    case FailureKind::MISSING:
+    case FailureKind::NODE_ENDED:
+      return state.profile().nodes == 1 ? missingExitSingle(failure) : missingExitTwo(failure);
+    case FailureKind::NEGATIVE_LINE:
+      return failure.phase == Phase::REMOTE || failure.phase == Phase::DENY ? 66 : 78;
+    case FailureKind::FORBIDDEN_MARKER:
+    case FailureKind::ADDRESS_CONFLICT:
+      return 75;
+    case FailureKind::PANIC:
+      return 73;
+    case FailureKind::SERVICE_DIED:
+      return 76;
+    case FailureKind::DISAGREEMENT:
+      return 74;
+    case FailureKind::LAUNCH:
+      return 71 + failure.node;
+    case FailureKind::INTERRUPTED:
+      return EXIT_INTERRUPTED;
+  }
+  KJ_UNREACHABLE;
+}
+
+// A session that timed out, made more precise by what was on the wire. Without captures nothing is known, so nothing is
+// refined.
+int refineSession(int exit, Captures captures) {
+  if (exit != 41 || captures.size() == 0) return exit;
+  uint64_t syn = 0, synAck = 0;
+  for (auto* capture : captures) {
+    syn += capture->counters().syn;
+    synAck += capture->counters().synAck;
+  }
+  return syn == 0 ? 44 : synAck == 0 ? 45 : 41;
+}
+
+// What one node sent or got, with the first few frame numbers.
+struct Sighting {
+  kj::uint count = 0;
+  kj::Vector<kj::String> numbers;
+
+  void add(size_t number) {
+    count++;
+    if (numbers.size() < 6) numbers.add(kj::str(number));
+  }
+};
+
+kj::String frameList(const Sighting& sighting) {
+  if (sighting.count == 0) return kj::String();
+  return kj::str(" (frames ", kj::strArray(sighting.numbers, ", "),
+                 sighting.count > sighting.numbers.size() ? ", ..." : "", ")");
+}
+
+}  // namespace
+
+kj::ArrayPtr<const CodeRow> codeTable() {
+  return kj::arrayPtr(CODES, kj::size(CODES));
+}
+
+kj::String describeSession(Captures captures) {
+  if (captures.size() == 0) return kj::String();
+  auto merged = mergeCaptures(captures);
+  kj::Vector<kj::String> parts;
+  for (kj::byte dialler = 0; dialler < captures.size(); dialler++) {
+    Sighting sent, received, answered;
+    kj::uint resets = 0;
+    for (size_t i = 0; i < merged.size(); i++) {
+      auto packet = decodePacket(merged[i].frame->bytes);
+      bool own = merged[i].node == dialler;
+      // Toward the other node's session port, or back from it.
+      uint16_t port = SESSION_PORTS[1 - dialler];
+      if (packet.isSyn() && packet.destinationPort == port && own && merged[i].frame->sent) sent.add(i + 1);
+      if (packet.isSyn() && packet.destinationPort == port && !own && !merged[i].frame->sent) received.add(i + 1);
+      if (packet.isSynAck() && packet.sourcePort == port && !own && merged[i].frame->sent) answered.add(i + 1);
+      if (packet.isRst() && packet.usesPort(port) && own) resets++;
+    }
+    if (sent.count == 0) {
+      parts.add(kj::str(NODE_NAMES[dialler], " sent no SYN"));
+      continue;
+    }
+    auto other = captures.size() > 1 ? NODE_NAMES[1 - dialler] : "the peer"_kj;
+    parts.add(kj::str(NODE_NAMES[dialler], " sent ", sent.count, " SYN to port ", SESSION_PORTS[1 - dialler],
+                      frameList(sent), "; ", other, " received ", received.count, ", answered ", answered.count,
+                      frameList(answered), "; RST ", resets));
+  }
+  return kj::strArray(parts, ". ");
+}
+
+kj::String describeDiscovery(Captures captures) {
+  kj::Vector<kj::String> parts;
+  for (size_t node = 0; node < captures.size(); node++) {
+    kj::uint sent = 0, received = 0, arp = 0;
+    for (auto& frame : captures[node]->frames()) {
+      auto packet = decodePacket(frame.bytes);
+      if (packet.kind == Packet::Kind::ARP) arp++;
+      if (packet.kind == Packet::Kind::UDP && packet.destinationPort == DISCOVERY_PORT)
+        (frame.sent ? sent : received)++;
+    }
+    parts.add(kj::str(NODE_NAMES[node], ": ", captures[node]->counters().frames, " frames, ", arp, " ARP, ", sent,
+                      " announcements sent, ", received, " received"));
+  }
+  return kj::strArray(parts, ". ");
+}
+
+Diagnosis diagnose(const RunState& state, const Failure& failure, Captures captures) {
+  int exit = refineSession(exitOf(state, failure), captures);
+  auto& row = codeRow(exit);
+  // Where the table can only name the layer, the marker knows its owner.
+  bool ownerKnown = failure.rung != nullptr && (exit < 30 || exit == 78);
+  bool bySession = failure.phase >= Phase::SESSION && failure.phase <= Phase::DENY;
+  bool anyNode = failure.kind == FailureKind::INTERRUPTED;
+  bool missing = failure.rung != nullptr && failure.kind != FailureKind::FORBIDDEN_MARKER &&
+                 failure.kind != FailureKind::NEGATIVE_LINE;
+  return Diagnosis{
+      kj::str(state.profile().codePrefix, row.name),
+      exit,
+      failure.phase,
+      kj::str(anyNode ? "-"_kj : NODE_NAMES[failure.node]),
+      kj::str(ownerKnown ? failure.rung->marker->owner : row.subsystem),
+      kj::str(failure.what),
+      missing ? failure.rung->text() : kj::String(),
+      kj::str(row.hint),
+      kj::str(row.confidence),
+      state.profile().nodes == 1 || !bySession ? describeDiscovery(captures) : describeSession(captures),
+      kj::str(state.profile().nodes == 1 ? "arp or udp or tcp"_kj
+              : bySession                ? "tcp.port == 34567 or tcp.port == 34568"_kj
+                                         : "arp or udp.port == 37020"_kj),
+  };
+}
+
+Diagnosis preflightDiagnosis(const Profile& profile, int exit, kj::StringPtr message) {
+  auto& row = codeRow(exit);
+  return Diagnosis{kj::str(profile.codePrefix, row.name),
+                   exit,
+                   exit == EXIT_UNEXPECTED ? Phase::LAUNCH : Phase::BUILD,
+                   kj::str("-"),
+                   kj::str(row.subsystem),
+                   kj::str(message),
+                   kj::String(),
+                   kj::str(row.hint),
+                   kj::str(row.confidence),
+                   kj::String(),
+                   kj::String()};
+}
+
+}  // namespace nexus::vmtest

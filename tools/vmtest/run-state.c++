@@ -1,0 +1,389 @@
+#include "tools/vmtest/run-state.h"
+
+#include <kj/debug.h>
+
+#include "libs/nexus-net-os/daemon/status-channel.h"
+
+namespace nexus::vmtest {
+
+namespace {
+
+constexpr size_t WARNINGS_MAX = 32;
+constexpr size_t SERVICE_EVENTS_MAX = 64;
+
+bool contains(kj::StringPtr text, kj::StringPtr word) {
+  for (size_t i = 0; i + word.size() <= text.size(); i++) {
+    if (text.slice(i).startsWith(word)) return true;
+  }
+  return false;
+}
+
+bool isPanic(kj::StringPtr line) {
+  return contains(line, "Kernel panic - not syncing") || contains(line, "BUG: unable to handle") ||
+         contains(line, "Oops: ");
+}
+
+bool isSelftest(const Rung& rung) {
+  return rung.marker->text.startsWith("SELFTEST: ");
+}
+
+}  // namespace
+
+RunState::RunState(const Profile& profile, Phase until, Limits limits, kj::TimePoint start)
+    : theProfile(profile),
+      lastPhase(until),
+      limits(kj::mv(limits)),
+      start(start),
+      phaseStart(start),
+      lastProgress(start),
+      reachedRungs(kj::heapArray<kj::Maybe<Reached>>(profile.rungs.size())),
+      expectedExitsLeft(KJ_MAP(e, profile.expectedExits) { return e.times; }) {
+  KJ_REQUIRE(profile.find(until) != nullptr, "not a phase of this profile", phaseName(until));
+}
+
+// What the guests say
+// ----------------------------------------------------------------------------------------------------------------------
+
+void RunState::consoleLine(kj::byte node, kj::StringPtr line, kj::uint number, kj::TimePoint now) {
+  if (currentStage == Stage::FINISHED) return;
+  auto& n = nodes[node];
+  if (line.size() > 0) n.lastLine = kj::heapString(line);
+  if (isPanic(line)) {
+    fail(FailureKind::PANIC, phase(), node, nullptr, kj::str("the guest's kernel gave up: ", line), now, line, number);
+    return;
+  }
+  if (isFailLine(line)) {
+    KJ_IF_MAYBE (index, expectedFailRung(node)) {
+      if (satisfies(theProfile.rungs[*index], line)) {
+        n.expectedFailConsole = true;
+        reachExpectedFail(node, line, now);
+        return;
+      }
+    }
+    // Blame the rung whose step this is, when there is one.
+    const Rung* blamed = nullptr;
+    for (auto& rung : theProfile.rungs) {
+      if (rung.node == node && stepName(rung.marker->text) != nullptr && carriesMarker(line, failText(*rung.marker)))
+        blamed = &rung;
+    }
+    fail(FailureKind::NEGATIVE_LINE, blamed == nullptr ? phase() : blamed->phase, node, blamed,
+         kj::str("the guest printed: ", line), now, line, number);
+    return;
+  }
+  if (!matchRungs(node, line, number, now)) return;
+  checkAddressMarkers(node, line, number, now);
+  if (carriesMarker(line, marker::SELFTEST_END.text)) checkSelftestOver(node, now);
+  completePhases(now);
+}
+
+// False when the line ended the run.
+bool RunState::matchRungs(kj::byte node, kj::StringPtr line, kj::uint number, kj::TimePoint now) {
+  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
+    auto& rung = theProfile.rungs[i];
+    if (rung.node != node || rung.source != Source::CONSOLE) continue;
+    bool direct = satisfies(rung, line);
+    bool alternative = !direct && rung.alternative != nullptr && carriesMarker(line, rung.alternative->text);
+    if (!direct && !alternative) continue;
+    if (rung.need == Need::FORBIDDEN) {
+      fail(FailureKind::FORBIDDEN_MARKER, phase(), node, &rung, kj::str("a marker that this profile forbids: ", line),
+           now, line, number);
+      return false;
+    }
+    if (alternative && reachedRungs[i] == nullptr) {
+      warn(kj::str("node ", NODE_NAMES[node], ": \"", rung.alternative->text, "\" instead of \"", rung.text(), "\""));
+    }
+    reach(i, line, number, alternative, now);
+  }
+  // Only steps of the ladder are compared: the others have no marker of their own.
+  for (auto& rung : theProfile.rungs) {
+    if (rung.node != node || !satisfies(rung, line)) continue;
+    KJ_IF_MAYBE (step, stepName(rung.marker->text)) nodes[node].agreement.onConsole(*step, true);
+  }
+  return true;
+}
+
+void RunState::checkAddressMarkers(kj::byte node, kj::StringPtr line, kj::uint number, kj::TimePoint now) {
+  auto& n = nodes[node];
+  n.bound |= carriesMarker(line, marker::NET_DHCP_BOUND.text);
+  n.fallback |= carriesMarker(line, marker::NET_DHCP_FALLBACK.text);
+  if (n.bound && n.fallback) {
+    fail(FailureKind::ADDRESS_CONFLICT, phase(), node, nullptr,
+         kj::str("dhcp-state-exclusive: a lease and the static fallback in one boot"), now, line, number);
+  }
+}
+
+// After "SELFTEST: end" no further line of the selftest can come.
+void RunState::checkSelftestOver(kj::byte node, kj::TimePoint now) {
+  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
+    auto& rung = theProfile.rungs[i];
+    if (rung.node != node || rung.need != Need::REQUIRED || !isSelftest(rung) || reachedRungs[i] != nullptr) continue;
+    auto& blamed = theProfile.rungs[KJ_ASSERT_NONNULL(firstMissing(node, nullptr))];
+    fail(FailureKind::NODE_ENDED, blamed.phase, node, &blamed,
+         kj::str("the selftest is over without \"", rung.text(), "\""), now);
+    return;
+  }
+}
+
+void RunState::statusLine(kj::byte node, kj::StringPtr line, kj::TimePoint now) {
+  if (currentStage == Stage::FINISHED) return;
+  auto parsed = parseStatus(line.asArray());
+  KJ_IF_MAYBE (message, parsed) {
+    KJ_SWITCH_ONEOF(*message) {
+      KJ_CASE_ONEOF(m, StatusKernel) onKernelReport(node, m.release, now);
+      KJ_CASE_ONEOF(m, StatusStep) onStep(node, m.name, m.ok, line, now);
+      KJ_CASE_ONEOF(m, StatusServiceStart) {
+        if (nodes[node].services.size() < SERVICE_EVENTS_MAX) nodes[node].services.add(kj::str(m.name, " started"));
+      }
+      KJ_CASE_ONEOF(m, StatusServiceExit) onServiceExit(node, m.name, m.status, now);
+      KJ_CASE_ONEOF(m, StatusExit) onExitReport(node, m.code, now);
+    }
+  } else if (nodes[node].malformedStatus++ == 0) {
+    warn(kj::str("node ", NODE_NAMES[node], ": a line on the status channel that is no message: ", line));
+  }
+  completePhases(now);
+}
+
+void RunState::onKernelReport(kj::byte node, kj::StringPtr release, kj::TimePoint now) {
+  nodes[node].kernel = kj::heapString(release);
+  KJ_IF_MAYBE (expected, limits.kernelRelease) {
+    if (*expected != release) {
+      fail(FailureKind::DISAGREEMENT, phase(), node, nullptr,
+           kj::str("the guest runs kernel ", release, ", its image was built for ", *expected), now);
+      return;
+    }
+  }
+  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
+    auto& rung = theProfile.rungs[i];
+    if (rung.node == node && rung.source == Source::KERNEL_REPORT) reach(i, release, 0, false, now);
+  }
+}
+
+void RunState::onStep(kj::byte node, kj::StringPtr name, bool ok, kj::StringPtr line, kj::TimePoint now) {
+  lastProgress = now;
+  if (!ok) {
+    KJ_IF_MAYBE (index, expectedFailRung(node)) {
+      if (KJ_ASSERT_NONNULL(stepName(theProfile.rungs[*index].marker->text)) == name) {
+        nodes[node].expectedFailStatus = true;
+        reachExpectedFail(node, line, now);
+        return;
+      }
+    }
+  }
+  nodes[node].agreement.onStatus(name, ok);
+  if (ok) return;
+  const Rung* blamed = nullptr;
+  for (auto& rung : theProfile.rungs) {
+    KJ_IF_MAYBE (step, stepName(rung.marker->text)) {
+      if (rung.node == node && *step == name) blamed = &rung;
+    }
+  }
+  fail(FailureKind::NEGATIVE_LINE, blamed == nullptr ? phase() : blamed->phase, node, blamed,
+       kj::str("the status channel says: ", line), now, line);
+}
+
+void RunState::onServiceExit(kj::byte node, kj::StringPtr service, kj::StringPtr status, kj::TimePoint now) {
+  auto& n = nodes[node];
+  if (n.services.size() < SERVICE_EVENTS_MAX) n.services.add(kj::str(service, " ended: ", status));
+  // The selftest's own end is judged by the exit report; after that report services are being stopped.
+  if (service == "selftest" || status == "exit 0" || n.exitCode != nullptr) return;
+  for (size_t i = 0; i < theProfile.expectedExits.size(); i++) {
+    auto& expected = theProfile.expectedExits[i];
+    if (expected.service == service && expected.status == status && expectedExitsLeft[i] > 0) {
+      expectedExitsLeft[i]--;
+      return;
+    }
+  }
+  fail(FailureKind::SERVICE_DIED, phase(), node, nullptr,
+       kj::str(service, " ended with ", status, " although nobody was meant to end it"), now);
+}
+
+void RunState::onExitReport(kj::byte node, kj::uint code, kj::TimePoint now) {
+  auto& n = nodes[node];
+  if (n.exitCode == nullptr) n.exitCode = code;
+  lastProgress = now;
+  if (code == 0) {
+    for (size_t i = 0; i < theProfile.rungs.size(); i++) {
+      auto& rung = theProfile.rungs[i];
+      if (rung.node == node && rung.source == Source::EXIT_REPORT) reach(i, "exit 0", 0, false, now);
+    }
+    return;
+  }
+  auto& missing = theProfile.rungs[KJ_ASSERT_NONNULL(firstMissing(node, nullptr))];
+  bool markersWhole = missing.source == Source::EXIT_REPORT;
+  fail(markersWhole ? FailureKind::DISAGREEMENT : FailureKind::NODE_ENDED, missing.phase, node, &missing,
+       kj::str("the guest reports exit ", code, markersWhole ? ", although every marker is there" : ""), now);
+}
+
+kj::Maybe<size_t> RunState::expectedFailRung(kj::byte node) const {
+  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
+    if (theProfile.rungs[i].node == node && theProfile.rungs[i].source == Source::CONSOLE_FAIL) return i;
+  }
+  return nullptr;
+}
+
+// The expected failure counts when both channels told it.
+void RunState::reachExpectedFail(kj::byte node, kj::StringPtr line, kj::TimePoint now) {
+  if (!nodes[node].expectedFailConsole || !nodes[node].expectedFailStatus) return;
+  reach(KJ_ASSERT_NONNULL(expectedFailRung(node)), line, 0, false, now);
+  completePhases(now);
+}
+
+// What happens to the guests
+// ---------------------------------------------------------------------------------------------------------------
+
+void RunState::nodeExited(kj::byte node, kj::StringPtr how, kj::TimePoint now) {
+  auto& n = nodes[node];
+  if (n.gone) return;
+  n.gone = true;
+  if (currentStage != Stage::RUNNING) return;
+  KJ_IF_MAYBE (index, firstMissing(node, nullptr)) {
+    auto& rung = theProfile.rungs[*index];
+    bool launching = rung.phase == Phase::LAUNCH;
+    fail(launching ? FailureKind::LAUNCH : FailureKind::NODE_ENDED, rung.phase, node, &rung,
+         kj::str("QEMU of node ", NODE_NAMES[node], " is gone (", how, ")"), now);
+  }
+}
+
+void RunState::interrupted(kj::TimePoint now) {
+  if (currentStage == Stage::FINISHED) return;
+  fail(FailureKind::INTERRUPTED, phase(), 0, nullptr, kj::str("interrupted"), now);
+}
+
+void RunState::finish(kj::TimePoint now) {
+  if (currentStage == Stage::FINISHED) return;
+  bool whole = wholeRun() && theProfile.checksExit;
+  for (kj::byte node = 0; node < theProfile.nodes; node++) {
+    auto& n = nodes[node];
+    auto differences = n.agreement.disagreements(whole);
+    if (n.agreement.overflow()) differences.add(kj::str("more steps than anybody reads"));
+    if (differences.size() == 0) continue;
+    fail(FailureKind::DISAGREEMENT, lastPhase, node, nullptr, kj::strArray(differences, "; "), now);
+    return;
+  }
+  currentStage = Stage::FINISHED;
+}
+
+// Time
+// -------------------------------------------------------------------------------------------------------------------------------------
+
+kj::Duration RunState::budget(Phase phase) const {
+  return KJ_ASSERT_NONNULL(theProfile.find(phase)).budget * int64_t(limits.factor);
+}
+
+kj::TimePoint RunState::nextDeadline() const {
+  auto factor = int64_t(limits.factor);
+  auto deadline = kj::min(phaseStart + budget(phase()), lastProgress + theProfile.progressLimit * factor);
+  return kj::min(deadline, start + theProfile.totalLimit * factor);
+}
+
+void RunState::advance(kj::TimePoint now) {
+  if (currentStage != Stage::RUNNING || now < nextDeadline()) return;
+  auto factor = int64_t(limits.factor);
+  if (now >= phaseStart + budget(phase())) {
+    timeOut(kj::str("the phase's budget of ", budget(phase()), " is used up"), now);
+  } else if (now >= lastProgress + theProfile.progressLimit * factor) {
+    timeOut(kj::str("no new marker for ", theProfile.progressLimit * factor), now);
+  } else {
+    timeOut(kj::str("the run's limit of ", theProfile.totalLimit * factor, " is used up"), now);
+  }
+}
+
+void RunState::timeOut(kj::StringPtr why, kj::TimePoint now) {
+  auto& rung = theProfile.rungs[KJ_ASSERT_NONNULL(firstMissing(nullptr, phase()))];
+  auto kind = rung.phase == Phase::LAUNCH ? FailureKind::LAUNCH : FailureKind::MISSING;
+  fail(kind, rung.phase, rung.node, &rung, kj::str("\"", rung.text(), "\" did not come: ", why), now);
+}
+
+// Bookkeeping
+// ------------------------------------------------------------------------------------------------------------------------------
+
+void RunState::reach(size_t index, kj::StringPtr line, kj::uint number, bool byAlternative, kj::TimePoint now) {
+  if (reachedRungs[index] != nullptr) return;
+  auto& rung = theProfile.rungs[index];
+  reachedRungs[index] = Reached{now - start, number, kj::heapString(line), byAlternative};
+  nodes[rung.node].lastMarker =
+      kj::str(byAlternative ? rung.alternative->text : rung.marker->text, byAlternative ? nullptr : rung.rest);
+  lastProgress = now;
+}
+
+void RunState::completePhases(kj::TimePoint now) {
+  while (currentStage == Stage::RUNNING && firstMissing(nullptr, phase()) == nullptr) {
+    phaseDurations.add(now - phaseStart);
+    phaseStart = now;
+    if (phase() == lastPhase) {
+      currentStage = Stage::SETTLING;
+    } else {
+      phaseIndex++;
+    }
+  }
+}
+
+kj::Maybe<size_t> RunState::firstMissing(kj::Maybe<kj::byte> node, kj::Maybe<Phase> phase) const {
+  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
+    auto& rung = theProfile.rungs[i];
+    if (rung.need != Need::REQUIRED || reachedRungs[i] != nullptr) continue;
+    if (node.orDefault(rung.node) == rung.node && phase.orDefault(rung.phase) == rung.phase) return i;
+  }
+  return nullptr;
+}
+
+void RunState::fail(FailureKind kind, Phase phase, kj::byte node, const Rung* rung, kj::String what, kj::TimePoint now,
+                    kj::StringPtr line, kj::uint number) {
+  if (firstFailure != nullptr) return;
+  firstFailure = Failure{kind, phase, node, rung, kj::mv(what), kj::heapString(line), number, now - start};
+  if (currentStage == Stage::RUNNING) phaseDurations.add(now - phaseStart);
+  currentStage = Stage::FINISHED;
+}
+
+void RunState::warn(kj::String text) {
+  if (warningList.size() < WARNINGS_MAX) warningList.add(kj::mv(text));
+}
+
+kj::Maybe<const Failure&> RunState::failure() const {
+  KJ_IF_MAYBE (f, firstFailure) return *f;
+  return nullptr;
+}
+
+bool RunState::wholeRun() const {
+  return lastPhase == theProfile.phases.back().phase;
+}
+
+kj::Maybe<const Reached&> RunState::reached(size_t rung) const {
+  KJ_IF_MAYBE (r, reachedRungs[rung]) return *r;
+  return nullptr;
+}
+
+kj::Maybe<kj::Duration> RunState::phaseDuration(Phase phase) const {
+  for (size_t i = 0; i < phaseDurations.size(); i++) {
+    if (theProfile.phases[i].phase == phase) return phaseDurations[i];
+  }
+  return nullptr;
+}
+
+kj::Maybe<kj::StringPtr> RunState::kernelRelease(kj::byte node) const {
+  KJ_IF_MAYBE (k, nodes[node].kernel) return kj::StringPtr(*k);
+  return nullptr;
+}
+
+bool RunState::allExitsReported() const {
+  for (kj::byte node = 0; node < theProfile.nodes; node++) {
+    if (nodes[node].exitCode == nullptr) return false;
+  }
+  return true;
+}
+
+kj::uint RunState::requiredCount() const {
+  kj::uint count = 0;
+  for (auto& rung : theProfile.rungs) count += rung.need == Need::REQUIRED && inScope(rung);
+  return count;
+}
+
+kj::uint RunState::reachedCount() const {
+  kj::uint count = 0;
+  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
+    count += theProfile.rungs[i].need == Need::REQUIRED && inScope(theProfile.rungs[i]) && reachedRungs[i] != nullptr;
+  }
+  return count;
+}
+
+}  // namespace nexus::vmtest
