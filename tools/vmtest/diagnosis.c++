@@ -130,7 +130,7 @@ int exitOf(const RunState& state, const Failure& failure) {
     case FailureKind::NODE_ENDED:
       return state.profile().nodes == 1 ? missingExitSingle(failure) : missingExitTwo(failure);
     case FailureKind::NEGATIVE_LINE:
-      return failure.phase == Phase::REMOTE || failure.phase == Phase::DENY ? 66 : 78;
+      return failure.line.startsWith("SELFTEST: remote ") || failure.line.startsWith("step remote-") ? 66 : 78;
     case FailureKind::FORBIDDEN_MARKER:
     case FailureKind::ADDRESS_CONFLICT:
       return 75;

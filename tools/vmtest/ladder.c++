@@ -138,6 +138,8 @@ constexpr Profile QEMU_TEST{
     10 * SEC,
     40 * SEC,
     true,
+    true,
+    "nexus.dma-probe=1"_kj,
     "one guest on QEMU's user network: driver, TCP/IP, services, bus, DMA isolation, driver restart"_kj};
 
 constexpr Profile CONTROL{
@@ -151,6 +153,8 @@ constexpr Profile CONTROL{
     20 * SEC,
     40 * SEC,
     false,
+    false,
+    "nexus.dma-probe=1"_kj,
     "the same guest without the IOMMU: the DMA isolation step must fail, or it detects nothing"_kj};
 
 constexpr Profile OS2VM{
@@ -164,6 +168,8 @@ constexpr Profile OS2VM{
     10 * SEC,
     45 * SEC,
     true,
+    true,
+    ""_kj,
     "two guests on one link: they find, authenticate and call each other, and refuse what no rule allows"_kj};
 
 bool continuesWord(char c) {

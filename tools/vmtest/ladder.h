@@ -83,7 +83,10 @@ struct Profile {
   kj::Duration progressLimit;  // without any new rung
   kj::Duration totalLimit;     // from launch
   bool checksExit;             // the run ends with both channels agreeing on success
+  bool iommuPlatform;          // the device is behind the IOMMU
+  kj::StringPtr guestWord;     // of the kernel command line; may be empty
   kj::StringPtr about;
+  kj::Duration poweroffLimit = 5 * kj::SECONDS;  // for a guest that was asked to
 
   kj::Maybe<const PhaseBudget&> find(Phase phase) const;
   kj::Maybe<Phase> phaseByName(kj::StringPtr name) const;

@@ -184,8 +184,9 @@ void RunState::onStep(kj::byte node, kj::StringPtr name, bool ok, kj::StringPtr 
 void RunState::onServiceExit(kj::byte node, kj::StringPtr service, kj::StringPtr status, kj::TimePoint now) {
   auto& n = nodes[node];
   if (n.services.size() < SERVICE_EVENTS_MAX) n.services.add(kj::str(service, " ended: ", status));
-  // The selftest's own end is judged by the exit report; after that report services are being stopped.
-  if (service == "selftest" || status == "exit 0" || n.exitCode != nullptr) return;
+  // The selftest's own end is judged by the exit report; after that report services are being stopped. A profile that
+  // does not look at the exit breaks more than it can wait for.
+  if (service == "selftest" || status == "exit 0" || n.exitCode != nullptr || !theProfile.checksExit) return;
   for (size_t i = 0; i < theProfile.expectedExits.size(); i++) {
     auto& expected = theProfile.expectedExits[i];
     if (expected.service == service && expected.status == status && expectedExitsLeft[i] > 0) {

@@ -64,6 +64,8 @@ class RunState {
   void advance(kj::TimePoint now);
   // The guests are gone, or nobody waits for them any longer: the last checks. Ends SETTLING.
   void finish(kj::TimePoint now);
+  // Something worth telling that is no failure; the list is bounded.
+  void warn(kj::String text);
 
   Stage stage() const { return currentStage; }
   bool passed() const { return currentStage == Stage::FINISHED && firstFailure == nullptr; }
@@ -120,7 +122,6 @@ class RunState {
   void completePhases(kj::TimePoint now);
   kj::Maybe<size_t> firstMissing(kj::Maybe<kj::byte> node, kj::Maybe<Phase> phase) const;
   void timeOut(kj::StringPtr why, kj::TimePoint now);
-  void warn(kj::String text);
 
   const Profile& theProfile;
   const Phase lastPhase;

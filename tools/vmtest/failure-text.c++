@@ -1,0 +1,91 @@
+#include "tools/vmtest/failure-text.h"
+
+#include "tools/vmtest/ladder-view.h"
+
+namespace nexus::vmtest {
+
+namespace {
+
+constexpr size_t TAIL_LINES = 8;
+
+kj::String packetCounts(kj::ArrayPtr<const Capture* const> captures) {
+  kj::Vector<kj::String> parts;
+  for (size_t node = 0; node < captures.size(); node++) {
+    auto& c = captures[node]->counters();
+    parts.add(kj::str(captures.size() > 1 ? kj::str(NODE_NAMES[node], ' ') : kj::String(), c.frames, " (arp ", c.arp,
+                      " icmp ", c.icmp, " udp ", c.udp, " tcp ", c.tcp, ")"));
+  }
+  return kj::strArray(parts, ", ");
+}
+
+kj::String exitCodes(const RunState& state) {
+  kj::Vector<kj::String> parts;
+  for (kj::byte node = 0; node < state.profile().nodes; node++) {
+    auto code = state.exitReport(node);
+    KJ_IF_MAYBE (c, code) {
+      parts.add(kj::str(*c));
+    } else {
+      parts.add(kj::str("-"));
+    }
+  }
+  return kj::strArray(parts, " ");
+}
+
+}  // namespace
+
+kj::Vector<kj::String> passText(const RunState& state, const RunFacts& facts,
+                                kj::ArrayPtr<const Capture* const> captures) {
+  kj::Vector<kj::String> lines;
+  kj::Vector<kj::String> phases;
+  for (auto& phase : state.profile().phases) {
+    KJ_IF_MAYBE (d, state.phaseDuration(phase.phase)) phases.add(kj::str(phaseName(phase.phase), ' ', secondsText(*d)));
+  }
+  lines.add(kj::str("PASS  ", state.reachedCount(), '/', state.requiredCount(), " markers  ", secondsText(facts.total),
+                    "  exit channel ", exitCodes(state),
+                    facts.captured ? kj::str("  packets ", packetCounts(captures)) : kj::String()));
+  lines.add(kj::str("      ", kj::strArray(phases, ", ")));
+  for (auto& warning : state.warnings()) lines.add(kj::str("      warning: ", warning));
+  lines.add(kj::str("      logs ", facts.outDir));
+  return lines;
+}
+
+kj::Vector<kj::String> failureText(const RunState& state, const Failure& failure, const Diagnosis& diagnosis,
+                                   const RunFacts& facts, kj::ArrayPtr<const LogTail> tails) {
+  kj::Vector<kj::String> lines;
+  auto row = [&](kj::StringPtr name, auto&&... parts) {
+    lines.add(kj::str("  ", name, kj::repeat(' ', 10 - kj::min(name.size(), size_t(10))),
+                      kj::fwd<decltype(parts)>(parts)...));
+  };
+  lines.add(kj::str("FAIL  ", phaseName(diagnosis.phase), "  ", diagnosis.code, " (exit ", diagnosis.exit, ")  after ",
+                    secondsText(failure.at)));
+  if (diagnosis.missingMarker.size() > 0) row("missing", "node ", diagnosis.node, ": \"", diagnosis.missingMarker, '"');
+  row("what", diagnosis.message);
+  for (kj::byte node = 0; node < state.profile().nodes; node++) {
+    auto last = state.lastMarker(node);
+    row(node == 0 ? "last seen" : "", "node ", NODE_NAMES[node], ": ",
+        last.size() == 0 ? kj::str("no marker at all") : kj::str('"', last, '"'));
+  }
+  for (kj::byte node = 0; node < state.profile().nodes; node++) {
+    for (auto& event : state.serviceEvents(node)) {
+      if (!event.endsWith(" started")) row("services", "node ", NODE_NAMES[node], ": ", event);
+    }
+  }
+  if (diagnosis.packets.size() > 0) row("packets", diagnosis.packets);
+  row("likely", diagnosis.hint, ". Owner: ", diagnosis.subsystem);
+  for (auto& warning : state.warnings()) row("warning", warning);
+  if (facts.capturePath.size() > 0) row("next", "tshark -r ", facts.capturePath, " -Y '", diagnosis.filter, "'");
+  row(facts.capturePath.size() > 0 ? "" : "next", "less ", facts.outDir, "/uart-", diagnosis.node == "B" ? "B" : "A",
+      ".log");
+  for (kj::byte node = 0; node < tails.size(); node++) {
+    bool relevant = diagnosis.node == NODE_NAMES[node] || diagnosis.node == "-";
+    if (!relevant || tails[node].lines.size() == 0) continue;
+    auto& tail = tails[node].lines;
+    size_t first = tail.size() > TAIL_LINES ? tail.size() - TAIL_LINES : 0;
+    row("tail", "node ", NODE_NAMES[node], ", uart-", NODE_NAMES[node], ".log from line ",
+        tails[node].firstNumber + first);
+    for (size_t i = first; i < tail.size(); i++) lines.add(kj::str("    | ", tail[i]));
+  }
+  return lines;
+}
+
+}  // namespace nexus::vmtest

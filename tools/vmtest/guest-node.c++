@@ -1,0 +1,162 @@
+#include "tools/vmtest/guest-node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libs/nexus-net-os/daemon/status-channel.h"
+
+namespace nexus::vmtest {
+
+namespace {
+
+constexpr size_t PIPE_SIZE = 1 << 20;
+
+uint64_t hostNanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return uint64_t(now.tv_sec) * 1000000000ull + uint64_t(now.tv_nsec);
+}
+
+kj::String logPath(kj::StringPtr folder, kj::StringPtr name, kj::byte node) {
+  return kj::str(folder, '/', name, '-', NODE_NAMES[node], ".log");
+}
+
+// A QEMU that is killed before it read everything from us resets the socket: the end, like any other.
+kj::Promise<size_t> untilEnd(kj::Promise<size_t> read) {
+  return read.catch_([](kj::Exception&& exception) -> size_t {
+    if (exception.getType() != kj::Exception::Type::DISCONNECTED) kj::throwFatalException(kj::mv(exception));
+    return 0;
+  });
+}
+
+}  // namespace
+
+GuestNode::LogFile::LogFile(kj::StringPtr path) {
+  int fd;
+  KJ_SYSCALL(fd = open(path.cStr(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), path);
+  file = kj::AutoCloseFd(fd);
+}
+
+void GuestNode::LogFile::write(kj::ArrayPtr<const kj::byte> bytes) {
+  if (written >= LOG_MAX) return;
+  auto part = bytes.slice(0, size_t(kj::min(uint64_t(bytes.size()), LOG_MAX - written)));
+  kj::FdOutputStream(file.get()).write(part.begin(), part.size());
+  written += part.size();
+  if (written < LOG_MAX) return;
+  constexpr kj::StringPtr END = "\n[the log is full; further output is read and not stored]\n"_kj;
+  kj::FdOutputStream(file.get()).write(END.begin(), END.size());
+}
+
+GuestNode::GuestNode(kj::AsyncIoContext& io, GuestSpec spec, kj::Maybe<kj::AutoCloseFd> link, bool withCapture,
+                     kj::StringPtr folder, GuestListener& listener)
+    : io(io),
+      listener(listener),
+      node(spec.node),
+      consoleLog(logPath(folder, "uart", spec.node)),
+      statusLog(logPath(folder, "status", spec.node)),
+      qemuLog(logPath(folder, "qemu", spec.node)),
+      captured(macBytes(spec.mac)) {
+  auto consolePair = streamPair(), statusPair = streamPair();
+  kj::Vector<int> inherited;
+  inherited.add(spec.consoleFd = consolePair.theirs.get());
+  inherited.add(spec.statusFd = statusPair.theirs.get());
+  KJ_IF_MAYBE (fd, link) {
+    spec.linkFd = fd->get();
+    inherited.add(fd->get());
+  }
+  kj::Maybe<FdPair> dump;
+  if (withCapture) {
+    auto& pair = dump.emplace(pipePair(PIPE_SIZE));
+    spec.captureFd = pair.theirs.get();
+    inherited.add(pair.theirs.get());
+  }
+  auto command = qemuCommand(spec);
+  commandText = shellQuoted(command);
+  qemuLog.write(kj::str("# ", commandText, '\n').asBytes());
+  process = kj::heap<QemuProcess>(io.unixEventPort, command, inherited, qemuLog.fd());
+  console = io.lowLevelProvider->wrapSocketFd(kj::mv(consolePair.ours));
+  status = io.lowLevelProvider->wrapSocketFd(kj::mv(statusPair.ours));
+  KJ_IF_MAYBE (pair, dump) captureStream = io.lowLevelProvider->wrapInputFd(kj::mv(pair->ours));
+}
+
+kj::Promise<void> GuestNode::run() {
+  auto loops = kj::heapArrayBuilder<kj::Promise<void>>(3);
+  loops.add(consoleLoop());
+  loops.add(statusLoop());
+  loops.add(captureLoop());
+  auto all = kj::joinPromises(loops.finish());
+  co_await process->whenEnded();
+  // QEMU held the only other ends, so what it wrote is there and then comes the end. A helper it left behind could keep
+  // them open.
+  co_await all.exclusiveJoin(io.provider->getTimer().afterDelay(1 * kj::SECONDS));
+  listener.onExited(node, process->status());
+}
+
+kj::Promise<void> GuestNode::readPort(kj::AsyncInputStream& stream, LogFile& log, SerialLines& lines,
+                                      SerialLines::OnLine onLine) {
+  kj::byte buffer[16384];
+  for (;;) {
+    size_t n = co_await untilEnd(stream.tryRead(buffer, 1, sizeof(buffer)));
+    if (n == 0) break;
+    log.write(kj::arrayPtr(buffer, n));
+    lines.feed(kj::arrayPtr(buffer, n), onLine);
+  }
+  lines.end(onLine);
+}
+
+kj::Promise<void> GuestNode::consoleLoop() {
+  auto onLine = [this](kj::StringPtr line, kj::uint number) {
+    if (recent.size() < TAIL_LINES) {
+      recent.add(kj::str(line));
+    } else {
+      recent[(number - 1) % TAIL_LINES] = kj::str(line);
+    }
+    listener.onConsoleLine(node, line, number);
+  };
+  co_await readPort(*console, consoleLog, consoleLines, onLine);
+}
+
+kj::Promise<void> GuestNode::statusLoop() {
+  auto onLine = [this](kj::StringPtr line, kj::uint) { listener.onStatusLine(node, line); };
+  co_await readPort(*status, statusLog, statusLines, onLine);
+}
+
+kj::Promise<void> GuestNode::captureLoop() {
+  KJ_IF_MAYBE (stream, captureStream) {
+    auto buffer = kj::heapArray<kj::byte>(262144);
+    for (;;) {
+      size_t n = co_await untilEnd((*stream)->tryRead(buffer.begin(), 1, buffer.size()));
+      if (n == 0) break;
+      uint64_t now = hostNanoseconds();
+      // A malformed stream stops being read as such; the bytes still leave the pipe, or the guest would stand still.
+      pcap.feed(buffer.slice(0, n), [&](uint64_t stamp, kj::ArrayPtr<const kj::byte> frame, uint32_t original) {
+        captured.add(stamp, now, frame, original);
+      });
+    }
+  }
+}
+
+kj::Promise<void> GuestNode::powerOff() {
+  auto line = kj::str(STATUS_POWEROFF, '\n');
+  // The guest may be gone already; its exit is noticed elsewhere.
+  return status->write(line.begin(), line.size()).attach(kj::mv(line)).catch_([](kj::Exception&&) {});
+}
+
+QemuReport GuestNode::report() const {
+  return QemuReport{kj::str(process->pid()), kj::str(process->ended() ? process->status() : "running"_kj)};
+}
+
+LogTail GuestNode::tail() const {
+  LogTail tail;
+  kj::uint total = consoleLines.count();
+  tail.firstNumber = total - kj::uint(recent.size()) + 1;
+  for (kj::uint number = tail.firstNumber; number <= total; number++)
+    tail.lines.add(kj::str(recent[(number - 1) % TAIL_LINES]));
+  return tail;
+}
+
+}  // namespace nexus::vmtest

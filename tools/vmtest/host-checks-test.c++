@@ -1,0 +1,76 @@
+#include "tools/vmtest/host-checks.h"
+
+#include <doctest/doctest.h>
+#include <kj/debug.h>
+#include <stdlib.h>
+
+namespace nexus::vmtest {
+namespace {
+
+TEST_CASE("a program is found in the search path or by its path, and nothing else is") {
+  CHECK(KJ_ASSERT_NONNULL(findProgram("sh", "/nowhere::/usr/bin:/bin")).endsWith("/sh"));
+  CHECK(KJ_ASSERT_NONNULL(findProgram("/bin/sh", "")) == "/bin/sh");
+  CHECK(findProgram("sh", "") == nullptr);
+  CHECK(findProgram("qemu-that-is-not-there", "/usr/bin:/bin") == nullptr);
+  CHECK(findProgram("/etc/passwd", "") == nullptr);
+  CHECK(findProgram("/bin", "") == nullptr);
+}
+
+TEST_CASE("exactly the least space is enough and one KiB less is told with its remedy's numbers") {
+  CHECK(spaceProblem("/x", FREE_KIB_MIN) == nullptr);
+  CHECK(KJ_ASSERT_NONNULL(spaceProblem("/x", FREE_KIB_MIN - 1)) == "/x has 65535 KiB free, a run needs 65536");
+  CHECK(freeKib("/") > 0);
+}
+
+TEST_CASE("an artifact must be a readable file with content") {
+  CHECK(artifactProblem("kernel", "/bin/sh", "//x:y") == nullptr);
+  CHECK(KJ_ASSERT_NONNULL(artifactProblem("kernel", "/does/not/exist", "//x:y")) ==
+        "the kernel is not at /does/not/exist (No such file or directory): bazel build //x:y");
+  CHECK(artifactProblem("kernel", "/dev/null", "//x:y") != nullptr);
+  CHECK(artifactProblem("kernel", "/bin", "//x:y") != nullptr);
+}
+
+TEST_CASE("old runs go, newest first kept, each kind by its own count, and never a kept or an unfinished one") {
+  kj::Vector<OldRun> runs;
+  auto add = [&](kj::StringPtr name, bool finished, bool passed, bool kept) {
+    runs.add(OldRun{kj::str(name), finished, passed, kept});
+  };
+  add("p--1", true, true, false);
+  add("p--2", true, true, true);
+  add("p--3", true, false, false);
+  add("p--4", false, false, false);
+  add("p--5", true, true, false);
+  add("p--6", true, false, false);
+  add("p--7", true, true, false);
+  auto removed = runsToRemove(runs, 2, 1);
+  REQUIRE(removed.size() == 2);
+  CHECK(removed[0] == "p--3");
+  CHECK(removed[1] == "p--1");
+  CHECK(runsToRemove(runs, 3, 2).size() == 0);
+}
+
+TEST_CASE("folders on disk are pruned by what they say of themselves") {
+  auto base = kj::newInMemoryDirectory(kj::nullClock());
+  auto mode = kj::WriteMode::CREATE | kj::WriteMode::CREATE_PARENT;
+  for (int i = 10; i < 20; i++)
+    base->openFile(kj::Path({kj::str("os2vm--", i), kj::str("result.txt")}), mode)->writeAll("success\n");
+  base->openFile(kj::Path({"os2vm--05", "result.txt"}), mode)->writeAll("failed\n");
+  base->openFile(kj::Path({"os2vm--11", "keep"}), mode)->writeAll("");
+  base->openFile(kj::Path({"other--01", "result.txt"}), mode)->writeAll("success\n");
+  pruneRuns(*base, "os2vm");
+  auto names = base->listNames();
+  CHECK(kj::strArray(names, " ") == "os2vm--05 os2vm--11 os2vm--16 os2vm--17 os2vm--18 os2vm--19 other--01");
+}
+
+TEST_CASE("a fresh folder is ours, new each time, and a foreign place is refused") {
+  auto top = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/runs");
+  auto one = freshRunFolder(top, "os2vm"), two = freshRunFolder(top, "os2vm");
+  CHECK(one != two);
+  CHECK(one.startsWith(kj::str(top, "/os2vm--20")));
+  CHECK_THROWS(freshRunFolder("/bin/sh", "os2vm"));
+  CHECK(makeFolder(kj::str(one, "/a/b")) == nullptr);
+  CHECK(makeFolder("/bin/sh/x") != nullptr);
+}
+
+}  // namespace
+}  // namespace nexus::vmtest

@@ -1,0 +1,115 @@
+#include "tools/vmtest/host-checks.h"
+
+#include <errno.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace nexus::vmtest {
+
+kj::Maybe<kj::String> findProgram(kj::StringPtr program, kj::StringPtr searchPath) {
+  auto runnable = [](kj::StringPtr path) {
+    struct stat stats;
+    return stat(path.cStr(), &stats) == 0 && S_ISREG(stats.st_mode) && access(path.cStr(), X_OK) == 0;
+  };
+  if (program.findFirst('/') != nullptr) {
+    if (runnable(program)) return kj::str(program);
+    return nullptr;
+  }
+  while (searchPath.size() > 0) {
+    size_t end = searchPath.findFirst(':').orDefault(searchPath.size());
+    auto candidate = kj::str(kj::heapString(searchPath.begin(), end), '/', program);
+    if (end > 0 && runnable(candidate)) return kj::mv(candidate);
+    searchPath = searchPath.slice(kj::min(end + 1, searchPath.size()));
+  }
+  return nullptr;
+}
+
+kj::Maybe<kj::String> spaceProblem(kj::StringPtr path, uint64_t freeKib) {
+  if (freeKib >= FREE_KIB_MIN) return nullptr;
+  return kj::str(path, " has ", freeKib, " KiB free, a run needs ", FREE_KIB_MIN);
+}
+
+uint64_t freeKib(kj::StringPtr path) {
+  struct statvfs stats;
+  KJ_SYSCALL(statvfs(path.cStr(), &stats), path);
+  return uint64_t(stats.f_bavail) * stats.f_frsize / 1024;
+}
+
+kj::Maybe<kj::String> artifactProblem(kj::StringPtr what, kj::StringPtr path, kj::StringPtr label) {
+  struct stat stats;
+  if (stat(path.cStr(), &stats) < 0)
+    return kj::str("the ", what, " is not at ", path, " (", strerror(errno), "): bazel build ", label);
+  if (!S_ISREG(stats.st_mode) || stats.st_size == 0)
+    return kj::str("the ", what, " at ", path, " is not a file with content: bazel build ", label);
+  if (access(path.cStr(), R_OK) < 0) return kj::str("the ", what, " at ", path, " cannot be read: ", strerror(errno));
+  return nullptr;
+}
+
+kj::Vector<kj::StringPtr> runsToRemove(kj::ArrayPtr<const OldRun> runs, kj::uint keepPassed, kj::uint keepFailed) {
+  kj::Vector<const OldRun*> newestFirst;
+  for (auto& run : runs) newestFirst.add(&run);
+  std::sort(newestFirst.begin(), newestFirst.end(), [](const OldRun* a, const OldRun* b) { return b->name < a->name; });
+  kj::Vector<kj::StringPtr> out;
+  kj::uint passed = 0, failed = 0;
+  for (auto* run : newestFirst) {
+    if (!run->finished || run->kept) continue;
+    if (run->passed ? ++passed > keepPassed : ++failed > keepFailed) out.add(run->name);
+  }
+  return out;
+}
+
+void pruneRuns(const kj::Directory& base, kj::StringPtr profile) {
+  kj::Vector<OldRun> runs;
+  auto prefix = kj::str(profile, "--");
+  for (auto& name : base.listNames()) {
+    if (!name.startsWith(prefix)) continue;
+    auto folder = base.tryOpenSubdir(kj::Path(name));
+    KJ_IF_MAYBE (f, folder) {
+      auto result = (*f)->tryOpenFile(kj::Path("result.txt"));
+      bool finished = result != nullptr, passed = false;
+      KJ_IF_MAYBE (file, result) passed = (*file)->readAllText() == "success\n";
+      runs.add(OldRun{kj::str(name), finished, passed, (*f)->exists(kj::Path("keep"))});
+    }
+  }
+  for (auto name : runsToRemove(runs)) base.tryRemove(kj::Path(name));
+}
+
+kj::String freshRunFolder(kj::StringPtr base, kj::StringPtr profile) {
+  if (mkdir(base.cStr(), 0700) < 0) {
+    int error = errno;
+    struct stat stats;
+    KJ_REQUIRE(
+        error == EEXIST && lstat(base.cStr(), &stats) == 0 && S_ISDIR(stats.st_mode) && stats.st_uid == geteuid(),
+        "the folder for runs is not ours; choose another one with --out", base, strerror(error));
+  }
+  time_t now = time(nullptr);
+  tm utc;
+  gmtime_r(&now, &utc);
+  char stamp[32];
+  strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H-%M-%SZ", &utc);
+  auto path = kj::str(base, '/', profile, "--", stamp, "-XXXXXX");
+  KJ_REQUIRE(mkdtemp(path.begin()) != nullptr, "cannot make the run's folder; choose one with --out", path,
+             strerror(errno));
+  return path;
+}
+
+kj::Maybe<kj::String> makeFolder(kj::StringPtr path) {
+  for (size_t i = 1; i <= path.size(); i++) {
+    if (i < path.size() && path[i] != '/') continue;
+    auto part = kj::heapString(path.begin(), i);
+    if (mkdir(part.cStr(), 0755) < 0 && errno != EEXIST)
+      return kj::str("cannot make the folder ", part, ": ", strerror(errno));
+  }
+  struct stat stats;
+  if (stat(path.cStr(), &stats) < 0 || !S_ISDIR(stats.st_mode)) return kj::str(path, " is not a folder");
+  if (access(path.cStr(), W_OK) < 0) return kj::str("cannot write in the folder ", path, ": ", strerror(errno));
+  return nullptr;
+}
+
+}  // namespace nexus::vmtest

@@ -1,0 +1,41 @@
+#pragma once
+// What must hold on the host before a guest is started, and where a run leaves its files. Every problem names the thing
+// and the remedy.
+#include <kj/filesystem.h>
+#include <kj/string.h>
+#include <kj/vector.h>
+
+namespace nexus::vmtest {
+
+constexpr uint64_t FREE_KIB_MIN = 65536;
+
+// The path of `program` as execvp would find it; null when there is none.
+kj::Maybe<kj::String> findProgram(kj::StringPtr program, kj::StringPtr searchPath);
+
+// Null when there is room enough.
+kj::Maybe<kj::String> spaceProblem(kj::StringPtr path, uint64_t freeKib);
+uint64_t freeKib(kj::StringPtr path);
+
+// Null when `path` is a readable file that is not empty. `label`: what builds it.
+kj::Maybe<kj::String> artifactProblem(kj::StringPtr what, kj::StringPtr path, kj::StringPtr label);
+
+// Of the run folders in one place, those to remove: all but the newest `keepPassed` passed and `keepFailed` failed
+// ones, never one that is kept or that has no result yet.
+struct OldRun {
+  kj::String name;  // begins with its time, so names sort by age
+  bool finished, passed, kept;
+};
+constexpr kj::uint KEEP_PASSED = 4, KEEP_FAILED = 12;
+kj::Vector<kj::StringPtr> runsToRemove(kj::ArrayPtr<const OldRun> runs, kj::uint keepPassed = KEEP_PASSED,
+                                       kj::uint keepFailed = KEEP_FAILED);
+
+// Removes old runs under `base` that belong to `profile`, by the rule above.
+void pruneRuns(const kj::Directory& base, kj::StringPtr profile);
+
+// A fresh folder PROFILE--TIME-RANDOM under `base`, which is made 0700 if need be and must belong to this user.
+kj::String freshRunFolder(kj::StringPtr base, kj::StringPtr profile);
+
+// Makes the folder and what is above it. Null on success.
+kj::Maybe<kj::String> makeFolder(kj::StringPtr path);
+
+}  // namespace nexus::vmtest

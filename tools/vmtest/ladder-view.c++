@@ -1,0 +1,228 @@
+#include "tools/vmtest/ladder-view.h"
+
+#include <kj/debug.h>
+
+namespace nexus::vmtest {
+
+namespace {
+
+constexpr kj::StringPtr GREEN = "\x1b[32m"_kj, RED = "\x1b[31m"_kj, YELLOW = "\x1b[33m"_kj, DIM = "\x1b[2m"_kj,
+                        RESET = "\x1b[0m"_kj;
+constexpr kj::uint PHASE_COLUMN = 12;
+
+kj::String padded(kj::StringPtr text, size_t width) {
+  if (text.size() >= width) return kj::heapString(text.begin(), width);
+  return kj::str(text, kj::repeat(' ', width - text.size()));
+}
+
+kj::String painted(kj::StringPtr text, kj::StringPtr color, const ViewStyle& style) {
+  return style.color ? kj::str(color, text, RESET) : kj::str(text);
+}
+
+// A marker without the name of who prints it, for narrow columns.
+kj::StringPtr shortText(kj::StringPtr text) {
+  for (auto prefix : {"SELFTEST: "_kj, "dsoftbusd: "_kj, "net: "_kj}) {
+    if (text.startsWith(prefix)) return text.slice(prefix.size());
+  }
+  return text;
+}
+
+bool shown(const RunState& state, size_t i) {
+  auto& rung = state.profile().rungs[i];
+  if (!state.inScope(rung)) return false;
+  return rung.need == Need::REQUIRED || (rung.need == Need::INFO && state.reached(i) != nullptr);
+}
+
+bool isBlamed(const RunState& state, const Rung& rung) {
+  KJ_IF_MAYBE (failure, state.failure()) return failure->rung == &rung;
+  return false;
+}
+
+// One marker in `width` columns: verdict, time, text, and the wait when this is what the run waits for.
+kj::String cell(const RunState& state, size_t i, size_t width, bool waiting, kj::TimePoint now,
+                const ViewStyle& style) {
+  auto& rung = state.profile().rungs[i];
+  bool narrow = width < 70;
+  auto text = rung.text();
+  kj::StringPtr name = narrow ? shortText(text) : kj::StringPtr(text);
+  KJ_IF_MAYBE (reached, state.reached(i)) {
+    kj::StringPtr line =
+        reached->line.startsWith(rung.marker->text) || reached->byAlternative ? kj::StringPtr(reached->line) : name;
+    auto head = painted(reached->byAlternative ? "warn" : "ok  ", reached->byAlternative ? YELLOW : GREEN, style);
+    auto time = kj::str('+', secondsText(reached->at));
+    auto body = padded(
+        kj::str(kj::repeat(' ', 8 - kj::min(time.size(), size_t(8))), time, "  ", narrow ? shortText(line) : line),
+        width - 5);
+    return kj::str(head, ' ', rung.need == Need::INFO ? painted(body, DIM, style) : kj::mv(body));
+  }
+  if (isBlamed(state, rung))
+    return kj::str(painted("FAIL", RED, style), ' ', padded(kj::str("          ", name), width - 5));
+  if (!waiting) return kj::str("    ", ' ', painted(padded(kj::str("          ", name), width - 5), DIM, style));
+  auto wait = kj::str(secondsText(state.phaseElapsed(now)), " of ", secondsText(state.budget(rung.phase)));
+  auto rest =
+      narrow ? kj::str(name, "  ", wait) : kj::str(name, "   waiting ", wait, "  (owner: ", rung.marker->owner, ')');
+  return kj::str(painted("..  ", YELLOW, style), ' ', padded(kj::str("          ", rest), width - 5));
+}
+
+bool isAwaited(const RunState& state, size_t i) {
+  auto& rung = state.profile().rungs[i];
+  if (state.stage() != Stage::RUNNING || rung.phase != state.phase() || rung.need != Need::REQUIRED) return false;
+  for (size_t j = 0; j < i; j++) {
+    auto& other = state.profile().rungs[j];
+    if (other.node == rung.node && other.phase == rung.phase && other.need == Need::REQUIRED &&
+        state.reached(j) == nullptr)
+      return false;
+  }
+  return state.reached(i) == nullptr;
+}
+
+}  // namespace
+
+kj::String secondsText(kj::Duration duration) {
+  auto tenths = duration / (100 * kj::MILLISECONDS);
+  return kj::str(tenths / 10, '.', tenths % 10, " s");
+}
+
+kj::Maybe<kj::String> waitingFor(const RunState& state, kj::TimePoint now) {
+  for (size_t i = 0; i < state.profile().rungs.size(); i++) {
+    if (!isAwaited(state, i)) continue;
+    auto& rung = state.profile().rungs[i];
+    return kj::str('"', rung.text(), "\" on ", NODE_NAMES[rung.node], ", ", secondsText(state.phaseElapsed(now)),
+                   " of ", secondsText(state.budget(rung.phase)), " (owner ", rung.marker->owner, ')');
+  }
+  return nullptr;
+}
+
+namespace {
+
+struct Layout {
+  bool two;
+  kj::uint cellWidth;
+};
+
+kj::Vector<kj::String> phaseLines(const RunState& state, Phase phase, kj::TimePoint now, const ViewStyle& style,
+                                  const Layout& layout) {
+  kj::Vector<kj::String> lines;
+  kj::Vector<size_t> column[2];
+  for (size_t i = 0; i < state.profile().rungs.size(); i++) {
+    if (state.profile().rungs[i].phase == phase && shown(state, i)) column[state.profile().rungs[i].node].add(i);
+  }
+  size_t rows = kj::max(column[0].size(), column[1].size());
+  for (size_t row = 0; row < rows; row++) {
+    auto cellAt = [&](kj::uint node) {
+      if (row >= column[node].size()) return padded("", layout.cellWidth);
+      size_t i = column[node][row];
+      return cell(state, i, layout.cellWidth, isAwaited(state, i), now, style);
+    };
+    auto name = padded(row == 0 ? kj::str("  ", phaseName(phase)) : kj::String(), PHASE_COLUMN);
+    lines.add(layout.two ? kj::str(name, cellAt(0), "  ", cellAt(1)) : kj::str(name, cellAt(0)));
+  }
+  return lines;
+}
+
+// A phase in one line: done, or to come.
+kj::String shrunkPhase(const RunState& state, Phase phase, const ViewStyle& style) {
+  kj::uint count = 0;
+  for (auto& rung : state.profile().rungs) count += rung.phase == phase && rung.need == Need::REQUIRED;
+  auto name = padded(kj::str("  ", phaseName(phase)), PHASE_COLUMN);
+  KJ_IF_MAYBE (duration, state.phaseDuration(phase)) {
+    return kj::str(name, painted("ok  ", GREEN, style), " all ", count, " markers, ", secondsText(*duration));
+  }
+  return kj::str(name, painted(kj::str("     ", count, " markers to come"), DIM, style));
+}
+
+// A phase that may shrink: it is over without being to blame, or it has not begun.
+bool mayShrink(const RunState& state, Phase phase) {
+  KJ_IF_MAYBE (failure, state.failure()) {
+    if (failure->phase == phase) return false;
+  }
+  return state.stage() != Stage::RUNNING || phase != state.phase();
+}
+
+}  // namespace
+
+kj::Vector<kj::String> ladderLines(const RunState& state, kj::TimePoint now, const ViewStyle& style) {
+  Layout layout;
+  layout.two = state.profile().nodes == 2;
+  kj::uint width = kj::max(style.width, 60u) - PHASE_COLUMN;
+  layout.cellWidth = layout.two ? (width - 2) / 2 : width;
+  kj::Vector<kj::Vector<kj::String>> blocks;
+  kj::Vector<Phase> phases;
+  size_t total = layout.two ? 1 : 0;
+  for (auto& phase : state.profile().phases) {
+    if (phase.phase > state.until()) break;
+    phases.add(phase.phase);
+    total += blocks.add(phaseLines(state, phase.phase, now, style, layout)).size();
+  }
+  auto shrink = [&](size_t i) {
+    if (total <= style.rows || blocks[i].size() <= 1 || !mayShrink(state, phases[i])) return;
+    total -= blocks[i].size() - 1;
+    blocks[i].clear();
+    blocks[i].add(shrunkPhase(state, phases[i], style));
+  };
+  for (size_t i = 0; i < blocks.size() && (state.stage() != Stage::RUNNING || phases[i] < state.phase()); i++)
+    shrink(i);
+  for (size_t i = blocks.size(); i > 0; i--) shrink(i - 1);
+  kj::Vector<kj::String> lines;
+  if (layout.two) lines.add(kj::str(padded("", PHASE_COLUMN), padded("node A", layout.cellWidth), "  node B"));
+  for (auto& block : blocks) {
+    for (auto& line : block) lines.add(kj::mv(line));
+  }
+  return lines;
+}
+
+PlainView::PlainView(const RunState& state) : state(state), told(kj::heapArray<bool>(state.profile().rungs.size())) {
+  for (bool& t : told) t = false;
+}
+
+kj::Vector<kj::String> PlainView::news(kj::TimePoint now) {
+  kj::Vector<kj::String> lines;
+  if (lastNews == nullptr) lastNews = now;
+  auto& rungs = state.profile().rungs;
+  for (;;) {
+    // In the order of time, so that the lines tell the story as it went.
+    kj::Maybe<size_t> next;
+    for (size_t i = 0; i < rungs.size(); i++) {
+      if (told[i] || state.reached(i) == nullptr || !state.inScope(rungs[i])) continue;
+      auto at = [&](size_t index) -> kj::Duration {
+        KJ_IF_MAYBE (reached, state.reached(index)) return reached->at;
+        return 0 * kj::SECONDS;
+      };
+      KJ_IF_MAYBE (best, next) {
+        if (at(i) >= at(*best)) continue;
+      }
+      next = i;
+    }
+    KJ_IF_MAYBE (i, next) {
+      told[*i] = true;
+      KJ_IF_MAYBE (reached, state.reached(*i)) {
+        auto text = reached->line.startsWith(rungs[*i].marker->text) || reached->byAlternative
+                        ? kj::str(reached->line)
+                        : kj::str(rungs[*i].text(), ": ", reached->line);
+        lines.add(kj::str("[+", secondsText(reached->at), "] ", NODE_NAMES[rungs[*i].node], ' ',
+                          reached->byAlternative ? "warn" : "ok  ", ' ', text));
+      }
+    } else {
+      break;
+    }
+  }
+  for (; phasesTold < state.profile().phases.size(); phasesTold++) {
+    auto phase = state.profile().phases[phasesTold].phase;
+    if (state.failure() != nullptr && phase >= state.phase()) break;
+    KJ_IF_MAYBE (duration, state.phaseDuration(phase)) {
+      lines.add(kj::str("phase ", phaseName(phase), " done in ", secondsText(*duration)));
+    } else {
+      break;
+    }
+  }
+  if (lines.size() > 0) {
+    lastNews = now;
+  } else if (now - KJ_ASSERT_NONNULL(lastNews) >= QUIET) {
+    lastNews = now;
+    KJ_IF_MAYBE (wait, waitingFor(state, now))
+      lines.add(kj::str("[+", secondsText(state.elapsed(now)), "]   waiting for ", *wait));
+  }
+  return lines;
+}
+
+}  // namespace nexus::vmtest

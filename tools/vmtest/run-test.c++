@@ -1,0 +1,326 @@
+#include "tools/vmtest/run.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "libs/nexus-net-os/daemon/status-channel.h"
+#include "tools/vmtest/diagnosis.h"
+#include "tools/vmtest/testing-frames.h"
+
+// The whole harness with a program that stands in for QEMU.
+namespace nexus::vmtest {
+namespace {
+
+constexpr auto MS = kj::MILLISECONDS;
+
+bool has(kj::StringPtr text, kj::StringPtr part) {
+  for (size_t i = 0; i + part.size() <= text.size(); i++) {
+    if (text.slice(i).startsWith(part)) return true;
+  }
+  return false;
+}
+
+kj::String tempFolder() {
+  auto path = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/run-XXXXXX");
+  KJ_ASSERT(mkdtemp(path.begin()) != nullptr);
+  return path;
+}
+
+kj::String readFile(kj::StringPtr path) {
+  auto filesystem = kj::newDiskFilesystem();
+  auto file = filesystem->getRoot().tryOpenFile(filesystem->getCurrentPath().evalNative(path));
+  KJ_IF_MAYBE (f, file) return (*f)->readAllText();
+  return kj::str("absent");
+}
+
+void writeFile(kj::StringPtr path, kj::StringPtr text) {
+  auto filesystem = kj::newDiskFilesystem();
+  filesystem->getRoot()
+      .openFile(filesystem->getCurrentPath().evalNative(path), kj::WriteMode::CREATE | kj::WriteMode::MODIFY)
+      ->writeAll(text);
+}
+
+// What a healthy guest of this profile says, up to and including the rung `last`, without the rung `without`.
+kj::String healthy(const Profile& profile, kj::StringPtr last = nullptr, kj::StringPtr without = "-") {
+  kj::Vector<kj::String> lines;
+  bool over[2] = {false, false};
+  for (auto& rung : profile.rungs) {
+    if (rung.need == Need::FORBIDDEN || over[rung.node] || rung.text() == without) continue;
+    lines.add(kj::str(rung.node == 0 ? "[a]" : "[b]"));
+    if (rung.source == Source::KERNEL_REPORT) {
+      lines.add(kj::str("status kernel 6.1.0-fake"));
+    } else if (rung.source == Source::EXIT_REPORT) {
+      lines.add(kj::str("status exit 0"));
+    } else {
+      lines.add(kj::str("console ", rung.text()));
+      KJ_IF_MAYBE (step, stepName(rung.marker->text)) lines.add(kj::str("status step ", *step, " ok"));
+    }
+    if (rung.text() == last) over[rung.node] = true;
+  }
+  lines.add(kj::str("[all]\n"));
+  return kj::strArray(lines, "\n");
+}
+
+// For the tests that are about a wait that ends: short, yet long enough for a busy machine to get that far.
+Profile hurried(const Profile& profile) {
+  Profile copy = profile;
+  copy.progressLimit = 1000 * MS;
+  copy.totalLimit = 3000 * MS;
+  copy.poweroffLimit = 300 * MS;
+  return copy;
+}
+
+struct Harness {
+  explicit Harness(const Profile& profile) : profile(profile) {
+    options.profile = &this->profile;
+    options.until = profile.phases.back().phase;
+    options.accel = AccelChoice::TCG;
+    options.budgetFactor = 1;
+    options.out = kj::str(folder, "/out");
+    options.qemu = kj::str("tools/vmtest/fake-qemu");
+    environment.tempDir = kj::str(folder);
+    environment.kernel = kj::str(folder, "/script");
+    environment.initrd = kj::str("/bin/sh");
+    auto log = pipePair(1 << 20);
+    output = kj::mv(log.ours);
+    outputEnd = kj::mv(log.theirs);
+    environment.out = environment.err = outputEnd.get();
+  }
+
+  int run(kj::StringPtr script, kj::Promise<void> interrupt = kj::NEVER_DONE) {
+    writeFile(environment.kernel, script);
+    auto io = kj::setupAsyncIo();
+    int code = kj::heap<Run>(io, options, environment)->execute(kj::mv(interrupt)).wait(io.waitScope);
+    outputEnd = nullptr;
+    printed = kj::str(kj::FdInputStream(output.get()).readAllText());
+    return code;
+  }
+  kj::String file(kj::StringPtr name) { return readFile(kj::str(folder, "/out/", name)); }
+
+  kj::String folder = tempFolder();
+  Profile profile;
+  Options options;
+  RunEnvironment environment;
+  kj::AutoCloseFd output, outputEnd;
+  kj::String printed;
+};
+
+TEST_CASE("a healthy guest passes, is powered off, and every report says so") {
+  Harness h(qemuTestProfile());
+  CHECK(h.run(kj::str(healthy(qemuTestProfile()), "poweroff\n")) == 0);
+  CHECK(has(h.printed, "PASS"));
+  CHECK(has(h.printed, "[summary] result=success"));
+  CHECK(has(h.file("summary.json"), "\"result\": \"success\""));
+  CHECK(has(h.file("summary.json"), "\"exitA\": \"exit 0\""));
+  CHECK(has(h.file("junit.xml"), "failures=\"0\" skipped=\"0\""));
+  CHECK(has(h.file("uart-A.log"), "SELFTEST: end"));
+  CHECK(has(h.file("status-A.log"), "exit 0"));
+  CHECK(has(h.file("qemu-A.log"), "nexus.profile=qemu_test"));
+  CHECK(h.file("result.txt") == "success\n");
+}
+
+TEST_CASE("two healthy guests pass and their captures become one file with an interface each") {
+  Harness h(os2vmProfile());
+  kj::StringPtr hex = "frame 52540012340b52540012340a0806000108000604000152540012340a0a2a000a0000000000000a2a000b\n";
+  CHECK(h.run(kj::str(healthy(os2vmProfile()), "[a]\n", hex, "[b]\n", hex, "[all]\npoweroff\n")) == 0);
+  CHECK(has(h.file("summary.json"), "\"arp\": 1"));
+  CHECK(has(h.file("capture.pcapng"), "node-a"));
+  CHECK(has(h.file("capture.pcapng"), "node-b"));
+}
+
+TEST_CASE("a missing marker fails with its phase's code, and junit blames it") {
+  Harness h(hurried(os2vmProfile()));
+  h.options.pcap = PcapMode::OFF;
+  CHECK(h.run(healthy(os2vmProfile(), nullptr, "dsoftbusd: cross-vm session ok node-b")) == 41);
+  Harness session(hurried(os2vmProfile()));
+  session.options.pcap = PcapMode::OFF;
+  CHECK(session.run(healthy(os2vmProfile(), "dsoftbusd: discovery announce sent")) == 41);
+  CHECK(has(session.printed, "missing   node A: \"dsoftbusd: cross-vm session ok node-b\""));
+  CHECK(has(session.printed, "last seen node A: \"dsoftbusd: discovery announce sent\""));
+  CHECK(has(session.file("junit.xml"), "OS2VM_E_SESSION_TIMEOUT"));
+  CHECK(session.file("result.txt") == "failed\n");
+}
+
+TEST_CASE("a session that times out without any SYN in the capture is told as such") {
+  Harness h(hurried(os2vmProfile()));
+  CHECK(h.run(healthy(os2vmProfile(), "dsoftbusd: discovery announce sent")) == 44);
+  CHECK(has(h.printed, "A sent no SYN"));
+}
+
+TEST_CASE("with --pcap=auto the capture is kept for a failure and not for a pass") {
+  Harness failing(hurried(os2vmProfile())), passing(os2vmProfile());
+  failing.options.pcap = passing.options.pcap = PcapMode::AUTO;
+  CHECK(failing.run("status kernel 6.1\n") == 31);
+  CHECK(failing.file("capture.pcapng") != "absent");
+  CHECK(passing.run(kj::str(healthy(os2vmProfile()), "poweroff\n")) == 0);
+  CHECK(passing.file("capture.pcapng") == "absent");
+  CHECK(has(passing.file("summary.json"), "\"syn\": 0"));
+}
+
+TEST_CASE("a forbidden marker, a FAIL line, a panic and a dead service end the run at once with their codes") {
+  struct {
+    kj::StringPtr line;
+    int exit;
+  } rows[] = {{"console net: dhcp bound 10.42.0.9/24"_kj, 75},
+              {"console SELFTEST: remote query FAIL (status 1)"_kj, 66},
+              {"console [ 1.0] Kernel panic - not syncing: x"_kj, 73},
+              {"status service netstackd exit signal 11"_kj, 76},
+              {"status step net-iface FAIL no link"_kj, 78}};
+  for (auto& row : rows) {
+    Harness h(os2vmProfile());
+    CHECK(h.run(kj::str("status kernel 6.1\n", row.line, "\nhang\n")) == row.exit);
+  }
+}
+
+TEST_CASE("a FAIL in an otherwise whole run makes it fail") {
+  Harness h(os2vmProfile());
+  CHECK(h.run(kj::str(healthy(os2vmProfile(), nullptr, "SELFTEST: end"),
+                      "[a]\nconsole SELFTEST: remote resolve FAIL\n")) == 66);
+}
+
+TEST_CASE("a guest whose two channels disagree fails, although every marker is there") {
+  Harness silent(qemuTestProfile());
+  kj::Vector<kj::String> lines;
+  lines.add(kj::str("status kernel 6.1"));
+  for (auto& rung : qemuTestProfile().rungs) {
+    if (rung.source == Source::CONSOLE) lines.add(kj::str("console ", rung.text()));
+  }
+  lines.add(kj::str("status exit 0\npoweroff\n"));
+  CHECK(silent.run(kj::strArray(lines, "\n")) == 74);
+  Harness code(qemuTestProfile());
+  CHECK(code.run(kj::str("status exit 3\n", "hang\n")) == 18);
+}
+
+TEST_CASE("QEMU that dies is noticed, before and after the guest spoke, with what it said") {
+  Harness early(os2vmProfile());
+  CHECK(early.run("[all]\nstatus kernel 6.1\n[b]\nstderr could not open /dev/kvm\nexit 1\n[a]\nhang\n") == 33);
+  CHECK(has(early.file("qemu-B.log"), "could not open /dev/kvm"));
+  Harness launch(os2vmProfile());
+  CHECK(launch.run("[b]\nexit 1\n[a]\nhang\n") == 72);
+  Harness missing(os2vmProfile());
+  CHECK(missing.run("[a]\nexit 0\n[b]\nhang\n") == 71);
+}
+
+TEST_CASE("a guest that never says anything is a launch failure within its budget") {
+  Harness h(hurried(qemuTestProfile()));
+  CHECK(h.run("hang\n") == 71);
+}
+
+TEST_CASE("a run that stops after a phase passes there and kills what still runs") {
+  Harness h(os2vmProfile());
+  h.options.until = Phase::SESSION;
+  CHECK(h.run(kj::str(healthy(os2vmProfile(), "dsoftbusd: cross-vm session ok node-a"), "hang\n")) == 0);
+  CHECK(has(h.file("summary.json"), "\"phaseTarget\": \"session\""));
+  CHECK(has(h.file("summary.json"), "\"exitA\": \"signal 9\""));
+}
+
+TEST_CASE("a guest that ignores the power-off is killed, with a warning") {
+  Harness h(hurried(qemuTestProfile()));
+  CHECK(h.run(kj::str(healthy(qemuTestProfile()), "hang\n")) == 0);
+  CHECK(has(h.printed, "did not power off when asked; killed"));
+}
+
+TEST_CASE("an interruption ends the run with its own code and leaves reports") {
+  Harness h(qemuTestProfile());
+  CHECK(h.run("hang\n", kj::Promise<void>(kj::READY_NOW)) == 130);
+  CHECK(has(h.file("summary.json"), "QEMU_TEST_E_INTERRUPTED"));
+}
+
+TEST_CASE("without QEMU the run is skipped with its reason, never passed") {
+  Harness h(qemuTestProfile());
+  h.options.qemu = kj::str("/does/not/exist");
+  CHECK(h.run("") == 77);
+  CHECK(has(h.printed, "SKIP  qemu_test: /does/not/exist is not installed"));
+}
+
+TEST_CASE("a missing artifact and a folder that cannot be made are told before anything starts") {
+  Harness artifact(qemuTestProfile());
+  artifact.environment.initrd = kj::str("/does/not/exist");
+  CHECK(artifact.run("hang\n") == 61);
+  CHECK(has(artifact.printed, "bazel build //tools/guest:initramfs"));
+  CHECK(has(artifact.file("summary.json"), "QEMU_TEST_E_BUILD_ARTIFACT_MISSING"));
+  Harness folder(qemuTestProfile());
+  folder.options.out = kj::str("/bin/sh/out");
+  CHECK(folder.run("hang\n") == 62);
+}
+
+TEST_CASE("--phase build only looks at the artifacts") {
+  Harness h(qemuTestProfile());
+  h.options.until = Phase::BUILD;
+  CHECK(h.run("exit 1\n") == 0);
+}
+
+TEST_CASE("with --json standard output is the summary and nothing else") {
+  Harness h(qemuTestProfile());
+  h.options.json = true;
+  auto err = pipePair(1 << 20);
+  h.environment.err = err.theirs.get();
+  CHECK(h.run(kj::str(healthy(qemuTestProfile()), "poweroff\n")) == 0);
+  CHECK(h.printed.startsWith("{"));
+  CHECK(h.printed == h.file("summary.json"));
+}
+
+TEST_CASE("another kernel than the built one is a disagreement") {
+  Harness h(qemuTestProfile());
+  writeFile(kj::str(h.folder, "/version"), "6.1.192-2 6.1.0-56-cloud-amd64\n");
+  h.environment.kernelVersion = kj::str(h.folder, "/version");
+  CHECK(h.run("status kernel 5.10\nhang\n") == 74);
+  CHECK(has(h.file("summary.json"), "\"kernelPackage\": \"6.1.192-2 6.1.0-56-cloud-amd64\""));
+}
+
+TEST_CASE("a guest that floods its console is read to the end and its log is bounded") {
+  Harness h(qemuTestProfile());
+  auto flood = kj::str("console ", kj::repeat('z', 5000), '\n');
+  kj::Vector<kj::String> lines;
+  for (int i = 0; i < 4000; i++) lines.add(kj::str(flood));
+  CHECK(h.run(kj::str("status kernel 6.1.0\n", kj::strArray(lines, ""), healthy(qemuTestProfile()), "poweroff\n")) ==
+        0);
+  auto log = h.file("uart-A.log");
+  CHECK(log.size() < GuestNode::LOG_MAX + 200);
+  CHECK(has(log.slice(log.size() - 100), "the log is full"));
+}
+
+TEST_CASE("the faults reach the guest they are meant for") {
+  Harness h(os2vmProfile());
+  h.options.fault = Fault::WRONG_KEY;
+  h.options.flags.add(GuestFlag{kj::byte(0), kj::str("nexus.x=1")});
+  CHECK(h.run("[b]\nexit 1\n[a]\nhang\n") == 72);
+  CHECK(has(h.file("qemu-B.log"), "nexus.variant=wrong-key"));
+  CHECK(!has(h.file("qemu-A.log"), "nexus.variant=wrong-key"));
+  CHECK(has(h.file("qemu-A.log"), "nexus.x=1"));
+  CHECK(!has(h.file("qemu-B.log"), "nexus.x=1"));
+}
+
+TEST_CASE("the acceleration probe believes a kernel that prints and nothing else") {
+  auto io = kj::setupAsyncIo();
+  auto folder = tempFolder();
+  auto script = kj::str(folder, "/script");
+  auto cache = kj::newInMemoryDirectory(kj::nullClock());
+  auto decide = [&](kj::StringPtr text, AccelChoice choice, bool cached) {
+    writeFile(script, text);
+    AccelProbe probe;
+    probe.qemu = "tools/vmtest/fake-qemu"_kj;
+    probe.kernel = script;
+    probe.device = "/dev/null"_kj;
+    if (cached) probe.cache = *cache;
+    probe.cacheKey = kj::str("key");
+    return probe.decide(choice, io).wait(io.waitScope);
+  };
+  CHECK(decide("[all]\nconsole Linux version 6.1\n", AccelChoice::AUTO, false).accel == Accel::KVM);
+  CHECK(decide("[all]\nexit 1\n", AccelChoice::AUTO, true).accel == Accel::TCG);
+  auto again = decide("[all]\nconsole Linux version 6.1\n", AccelChoice::AUTO, true);
+  CHECK(again.accel == Accel::TCG);
+  CHECK(again.reason == "KVM does not boot this kernel, tried before");
+  CHECK(decide("", AccelChoice::KVM, false).accel == Accel::KVM);
+  CHECK(decide("", AccelChoice::TCG, false).accel == Accel::TCG);
+  AccelProbe noDevice;
+  noDevice.device = "/does/not/exist"_kj;
+  CHECK(noDevice.decide(AccelChoice::AUTO, io).wait(io.waitScope).accel == Accel::TCG);
+}
+
+}  // namespace
+}  // namespace nexus::vmtest

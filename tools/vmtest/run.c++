@@ -1,0 +1,363 @@
+#include "tools/vmtest/run.h"
+
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/vmtest/capture-merge.h"
+#include "tools/vmtest/host-checks.h"
+
+namespace nexus::vmtest {
+
+namespace {
+
+constexpr kj::Duration TICK = 50 * kj::MILLISECONDS;
+constexpr kj::Duration LINGER = 200 * kj::MILLISECONDS;  // for the last lines and packets after a failure
+
+kj::String firstLine(kj::StringPtr text) {
+  return kj::heapString(text.begin(), text.findFirst('\n').orDefault(text.size()));
+}
+
+uint64_t hostNanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return uint64_t(now.tv_sec) * 1000000000ull + uint64_t(now.tv_nsec);
+}
+
+}  // namespace
+
+Run::Run(kj::AsyncIoContext& io, const Options& options, const RunEnvironment& environment)
+    : io(io),
+      options(options),
+      env(environment),
+      profile(*options.profile),
+      // With --json standard output belongs to the summary.
+      screen(options.json ? environment.err : environment.out, environment.redraw && !options.json,
+             environment.color && !options.json),
+      tasks(*this) {
+  facts.pcapMode = kj::str(pcapModeName(options.pcap));
+  facts.captured = options.pcap != PcapMode::OFF;
+}
+
+kj::Promise<int> Run::execute(kj::Promise<void> interrupt) {
+  auto over = preflight();
+  KJ_IF_MAYBE (exit, over) co_return *exit;
+  co_await prepare();
+  launch();
+  tasks.add(interrupt.then([this] { KJ_ASSERT_NONNULL(runState).interrupted(now()); }));
+  co_await watch();
+  co_await settle();
+  KJ_IF_MAYBE (exception, taskFailure) kj::throwFatalException(kj::mv(*exception));
+  co_return report();
+}
+
+// Before any guest
+// --------------------------------------------------------------------------------------------------------------------------
+
+kj::Maybe<int> Run::preflight() {
+  auto found = findProgram(options.qemu, env.searchPath);
+  KJ_IF_MAYBE (path, found) {
+    qemu = kj::mv(*path);
+  } else {
+    return reportSkip(kj::str(options.qemu, " is not installed: apt-get install qemu-system-x86"));
+  }
+  auto badFolder = chooseFolder();
+  KJ_IF_MAYBE (problem, badFolder) {
+    facts.outDir = kj::String();
+    return reportPreflight(EXIT_NO_SPACE, *problem);
+  }
+  auto kernelBad = artifactProblem("kernel", env.kernel, "//tools/guest:kernel");
+  KJ_IF_MAYBE (problem, kernelBad) return reportPreflight(EXIT_ARTIFACT_MISSING, *problem);
+  auto initrdBad = artifactProblem("initial root file system", env.initrd, "//tools/guest:initramfs");
+  KJ_IF_MAYBE (problem, initrdBad) return reportPreflight(EXIT_ARTIFACT_MISSING, *problem);
+  auto full = spaceProblem(facts.outDir, freeKib(facts.outDir));
+  KJ_IF_MAYBE (problem, full) return reportPreflight(EXIT_NO_SPACE, *problem);
+  readKernelVersion();
+  if (options.until == Phase::BUILD) {
+    screen.line(kj::str("PASS  build: ", env.kernel, " (", facts.kernelVersion, "), ", env.initrd));
+    return 0;
+  }
+  return nullptr;
+}
+
+// Null when the folder is there; facts.outDir names it.
+kj::Maybe<kj::String> Run::chooseFolder() {
+  KJ_IF_MAYBE (out, options.out) {
+    facts.outDir = kj::str(*out);
+  } else {
+    KJ_IF_MAYBE (outputs, env.testOutputs) {
+      facts.outDir = kj::str(*outputs);
+    } else {
+      auto failure = kj::runCatchingExceptions(
+          [&] { facts.outDir = freshRunFolder(kj::str(env.tempDir, "/nexus-net-", geteuid()), profile.name); });
+      KJ_IF_MAYBE (exception, failure) return kj::str(exception->getDescription());
+      defaultFolder = true;
+    }
+  }
+  facts.runId = kj::str(profile.name, '-', hostNanoseconds() / 1000000);
+  return makeFolder(facts.outDir);
+}
+
+int Run::reportPreflight(int exit, kj::StringPtr message) {
+  auto diagnosis = preflightDiagnosis(profile, exit, message);
+  screen.line(kj::str("FAIL  ", diagnosis.code, " (exit ", exit, ")"));
+  screen.line(kj::str("  what      ", diagnosis.message));
+  screen.line(kj::str("  next      ", diagnosis.hint));
+  auto json = preflightSummaryJson(profile, diagnosis, facts.outDir);
+  auto path = kj::str("-");
+  if (facts.outDir.size() > 0) {
+    path = kj::str(facts.outDir, "/summary.json");
+    writeFile("summary.json", json.asBytes());
+    writeFile("result.txt", "failed\n"_kj.asBytes());
+  }
+  if (options.json) kj::FdOutputStream(env.out).write(json.begin(), json.size());
+  screen.line(summaryLine(diagnosis, false, path));
+  return exit;
+}
+
+int Run::reportSkip(kj::StringPtr reason) {
+  screen.line(kj::str("SKIP  ", profile.name, ": ", reason));
+  screen.line(summaryLine(nullptr, true, "-"));
+  if (options.json) {
+    auto json = kj::str("{\"schema\": \"nexus.vmtest/1\", \"result\": \"skipped\"}\n");
+    kj::FdOutputStream(env.out).write(json.begin(), json.size());
+  }
+  return EXIT_SKIPPED;
+}
+
+// "6.1.192-2 6.1.0-56-cloud-amd64": package version, then the release that the guests must report.
+void Run::readKernelVersion() {
+  facts.kernelVersion = kj::str("unknown");
+  KJ_IF_MAYBE (path, env.kernelVersion) {
+    auto filesystem = kj::newDiskFilesystem();
+    auto text = filesystem->getRoot().openFile(filesystem->getCurrentPath().evalNative(*path))->readAllText();
+    facts.kernelVersion = firstLine(text);
+    KJ_IF_MAYBE (space, facts.kernelVersion.findFirst(' '))
+      kernelRelease = kj::str(facts.kernelVersion.slice(*space + 1));
+  }
+}
+
+kj::Promise<kj::String> Run::qemuVersion() {
+  auto output = pipePair(4096);
+  auto args = kj::heapArray<kj::String>(2);
+  args[0] = kj::str(qemu);
+  args[1] = kj::str("--version");
+  QemuProcess process(io.unixEventPort, args, nullptr, output.theirs.get());
+  output.theirs = nullptr;
+  auto stream = io.lowLevelProvider->wrapInputFd(kj::mv(output.ours));
+  auto text = co_await stream->readAllText(4096);
+  co_return firstLine(text);
+}
+
+kj::Promise<void> Run::prepare() {
+  facts.qemuVersion = co_await qemuVersion();
+  kj::Maybe<kj::Own<const kj::Directory>> cache;
+  auto filesystem = kj::newDiskFilesystem();
+  KJ_IF_MAYBE (path, env.cacheDir) {
+    if (makeFolder(*path) == nullptr)
+      cache = filesystem->getRoot().openSubdir(filesystem->getCurrentPath().evalNative(*path), kj::WriteMode::MODIFY);
+  }
+  AccelProbe probe;
+  probe.qemu = qemu;
+  probe.kernel = env.kernel;
+  probe.cacheKey = accelCacheKey(qemu, env.kernel);
+  KJ_IF_MAYBE (c, cache) probe.cache = **c;
+  auto decision = co_await probe.decide(options.accel, io);
+  accel = decision.accel;
+  facts.accel = kj::str(accel == Accel::KVM ? "kvm" : "tcg");
+  facts.accelReason = kj::mv(decision.reason);
+  facts.factor = options.budgetFactor.orDefault(accel == Accel::KVM ? 1 : TCG_FACTOR);
+  if (profile.nodes == 1) peers = co_await HostPeers::start(io.provider->getNetwork(), io.provider->getTimer());
+  header();
+}
+
+void Run::header() {
+  screen.line(
+      kj::str("nexus-net ", profile.name, "  accel=", facts.accel, " (", facts.accelReason, ")  ", facts.qemuVersion));
+  screen.line(kj::str("  kernel ", facts.kernelVersion, "  memory ", options.memoryMiB, " MiB  pcap ", facts.pcapMode,
+                      "  out ", facts.outDir));
+}
+
+// The guests
+// --------------------------------------------------------------------------------------------------------------------------------
+
+kj::Vector<kj::String> Run::guestWords(kj::byte node) {
+  kj::Vector<kj::String> words;
+  if (profile.guestWord.size() > 0) words.add(kj::str(profile.guestWord));
+  if (facts.factor > 1) words.add(kj::str("nexus.scale=", facts.factor * 100));
+  KJ_IF_MAYBE (p, peers) {
+    words.add(kj::str("nexus.dns=", (*p)->dnsPort()));
+    words.add(kj::str("nexus.tcp=", (*p)->tcpPort()));
+  }
+  if (options.fault == Fault::WRONG_KEY && node == 1) words.add(kj::str("nexus.variant=wrong-key"));
+  if (options.fault == Fault::KILL_DRIVER && node == 0) words.add(kj::str("nexus.kill=virtionetd@200"));
+  for (auto& flag : options.flags) {
+    if (flag.node.orDefault(node) == node) words.add(kj::str(flag.text));
+  }
+  return words;
+}
+
+void Run::launch() {
+  kj::Maybe<kj::AutoCloseFd> links[2];
+  if (profile.nodes == 2) {
+    auto link = datagramPair();
+    links[0] = kj::mv(link.ours);
+    links[1] = kj::mv(link.theirs);
+    if (options.fault == Fault::NO_PEER) {
+      auto nowhere = datagramPair();
+      links[1] = kj::mv(nowhere.theirs);
+      cutLinks.add(kj::mv(nowhere.ours));
+    }
+  }
+  RunState::Limits limits;
+  limits.factor = facts.factor;
+  KJ_IF_MAYBE (release, kernelRelease) limits.kernelRelease = kj::str(*release);
+  launchStamp = hostNanoseconds();
+  runState.emplace(profile, options.until, kj::mv(limits), now());
+  for (kj::byte node = 0; node < profile.nodes; node++) {
+    auto words = guestWords(node);
+    GuestSpec spec{};
+    spec.qemu = qemu;
+    spec.accel = accel;
+    spec.memoryMiB = options.memoryMiB;
+    spec.kernel = env.kernel;
+    spec.initrd = env.initrd;
+    spec.profile = profile.guestProfile;
+    spec.node = node;
+    spec.mac = NODE_MACS[node];
+    spec.iommuPlatform = profile.iommuPlatform;
+    spec.guestFlags = words;
+    guests.add(kj::heap<GuestNode>(io, spec, kj::mv(links[node]), facts.captured, facts.outDir,
+                                   static_cast<GuestListener&>(*this)));
+    tasks.add(guests.back()->run());
+  }
+}
+
+kj::Promise<void> Run::watch() {
+  auto& state = KJ_ASSERT_NONNULL(runState);
+  while (state.stage() == Stage::RUNNING && taskFailure == nullptr) {
+    screen.update(state, now());
+    co_await io.provider->getTimer().afterDelay(TICK);
+    state.advance(now());
+  }
+}
+
+kj::Promise<void> Run::whenGuestsEnded(kj::Duration limit) {
+  auto deadline = now() + limit;
+  while (ended < guests.size() && now() < deadline && taskFailure == nullptr)
+    co_await io.provider->getTimer().afterDelay(TICK / 5);
+}
+
+kj::Promise<void> Run::settle() {
+  auto& state = KJ_ASSERT_NONNULL(runState);
+  facts.total = state.elapsed(now());
+  if (state.stage() == Stage::SETTLING && state.wholeRun() && profile.checksExit) {
+    for (auto& guest : guests) tasks.add(guest->powerOff());
+    co_await whenGuestsEnded(profile.poweroffLimit * int64_t(facts.factor));
+    for (auto& guest : guests) {
+      if (!guest->ended()) state.warn(kj::str("QEMU ", guest->report().pid, " did not power off when asked; killed"));
+    }
+  } else {
+    co_await io.provider->getTimer().afterDelay(LINGER);
+  }
+  for (auto& guest : guests) guest->kill();
+  co_await whenGuestsEnded(2 * kj::SECONDS);
+  state.finish(now());
+  screen.settle(state, now());
+}
+
+// Afterwards
+// --------------------------------------------------------------------------------------------------------------------------------
+
+kj::Array<const Capture*> Run::captures() {
+  if (!facts.captured) return nullptr;
+  return KJ_MAP(guest, guests) {
+    return &guest->capture();
+  };
+}
+
+int Run::report() {
+  auto& state = KJ_ASSERT_NONNULL(runState);
+  auto seen = captures();
+  for (auto& guest : guests) {
+    facts.qemu.add(guest->report());
+    KJ_IF_MAYBE (error, guest->captureError()) state.warn(kj::str("a capture is not whole: ", *error));
+  }
+  kj::Maybe<Diagnosis> diagnosis;
+  KJ_IF_MAYBE (failure, state.failure()) diagnosis = diagnose(state, *failure, seen);
+  bool keepCapture = facts.captured && (options.pcap == PcapMode::ON || diagnosis != nullptr);
+  if (keepCapture) {
+    facts.capturePath = kj::str(facts.outDir, "/capture.pcapng");
+    writeFile("capture.pcapng", pcapngOf(seen, state, launchStamp));
+  }
+  kj::Maybe<const Diagnosis&> verdict;
+  KJ_IF_MAYBE (d, diagnosis) verdict = *d;
+  auto json = summaryJson(state, verdict, facts, seen), junit = junitXml(state, verdict, facts);
+  writeFile("summary.json", json.asBytes());
+  writeFile("junit.xml", junit.asBytes());
+  writeFile("result.txt", (verdict == nullptr ? "success\n"_kj : "failed\n"_kj).asBytes());
+  KJ_IF_MAYBE (path, env.xmlOutput) {
+    int fd;
+    KJ_SYSCALL(fd = open(path->cStr(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), *path);
+    kj::FdOutputStream(kj::AutoCloseFd(fd)).write(junit.begin(), junit.size());
+  }
+  kj::Vector<kj::String> text;
+  KJ_IF_MAYBE (d, diagnosis) {
+    auto tails = KJ_MAP(guest, guests) {
+      return guest->tail();
+    };
+    text = failureText(state, KJ_ASSERT_NONNULL(state.failure()), *d, facts, tails);
+    if (env.github) text.add(kj::str("::error title=", d->code, "::", d->message));
+  } else {
+    text = passText(state, facts, seen);
+  }
+  for (auto& line : text) screen.line(line);
+  screen.line(summaryLine(verdict, false, kj::str(facts.outDir, "/summary.json")));
+  if (options.json) kj::FdOutputStream(env.out).write(json.begin(), json.size());
+  tidyUp();
+  KJ_IF_MAYBE (d, diagnosis) return d->exit;
+  return 0;
+}
+
+void Run::writeFile(kj::StringPtr name, kj::ArrayPtr<const kj::byte> content) {
+  auto path = kj::str(facts.outDir, '/', name);
+  int fd;
+  KJ_SYSCALL(fd = open(path.cStr(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), path);
+  kj::FdOutputStream(kj::AutoCloseFd(fd)).write(content.begin(), content.size());
+}
+
+// Runs in the default place are many; the old ones go.
+void Run::tidyUp() {
+  if (!defaultFolder) return;
+  if (options.keep) writeFile("keep", nullptr);
+  auto filesystem = kj::newDiskFilesystem();
+  auto base = kj::str(env.tempDir, "/nexus-net-", geteuid());
+  (void)kj::runCatchingExceptions([&] {
+    pruneRuns(*filesystem->getRoot().openSubdir(filesystem->getCurrentPath().evalNative(base), kj::WriteMode::MODIFY),
+              profile.name);
+  });
+}
+
+// implements GuestListener, ErrorHandler
+// --------------------------------------------------------------------------------------------------
+
+void Run::onConsoleLine(kj::byte node, kj::StringPtr line, kj::uint number) {
+  KJ_ASSERT_NONNULL(runState).consoleLine(node, line, number, now());
+}
+
+void Run::onStatusLine(kj::byte node, kj::StringPtr line) {
+  KJ_ASSERT_NONNULL(runState).statusLine(node, line, now());
+}
+
+void Run::onExited(kj::byte node, kj::StringPtr how) {
+  ended++;
+  KJ_ASSERT_NONNULL(runState).nodeExited(node, how, now());
+}
+
+// Reading a guest failed, which no guest can bring about: the run cannot be judged.
+void Run::taskFailed(kj::Exception&& exception) {
+  taskFailure = kj::mv(exception);
+}
+
+}  // namespace nexus::vmtest
