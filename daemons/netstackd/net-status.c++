@@ -6,8 +6,9 @@
 
 namespace nexus {
 
-NetStatus::NetStatus(kj::Timer& timer, kj::Function<kj::Maybe<NetNode&>()> node, LinkCounters linkCounters)
-    : timer(timer), started(timer.now()), node(kj::mv(node)), linkCounters(kj::mv(linkCounters)) {}
+NetStatus::NetStatus(kj::Timer& timer, kj::TimePoint started, kj::Function<kj::Maybe<NetNode&>()> node,
+                     LinkCounters linkCounters)
+    : timer(timer), started(started), node(kj::mv(node)), linkCounters(kj::mv(linkCounters)) {}
 
 kj::Promise<void> NetStatus::snapshot(SnapshotContext context) {
   struct Entry {

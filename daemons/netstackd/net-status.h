@@ -17,8 +17,9 @@ class NetStatus final : public idl::Status::Server {
   // Every counter of the link below the stack; names without the "link." in front.
   using LinkCounters = kj::Function<kj::Array<Counter>()>;
 
-  // Uptime counts from now on. `node` comes when the stack is there; until then the health is `starting`.
-  NetStatus(kj::Timer& timer, kj::Function<kj::Maybe<NetNode&>()> node, LinkCounters linkCounters);
+  // `started` is when the daemon was. `node` comes when the stack is there; until then the health is `starting`.
+  NetStatus(kj::Timer& timer, kj::TimePoint started, kj::Function<kj::Maybe<NetNode&>()> node,
+            LinkCounters linkCounters);
 
   kj::Promise<void> snapshot(SnapshotContext context) override;
 

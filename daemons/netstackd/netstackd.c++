@@ -14,6 +14,7 @@ Netstackd::Netstackd(Surroundings surroundings, NetstackdSettings settings, Fram
     : around(kj::mv(surroundings)),
       settings(kj::mv(settings)),
       port(port),
+      started(around.timer.now()),
       ready(linkReady.then([this] { makeStack(); }).fork()) {}
 
 Netstackd::~Netstackd() noexcept(false) = default;
@@ -38,7 +39,8 @@ idl::NetworkManager::Client Netstackd::newManager(NetPolicy policy) {
 }
 
 idl::Status::Client Netstackd::newStatus() {
-  return kj::heap<NetStatus>(around.timer, [this] { return node(); }, [this] { return around.linkCounters(); });
+  return kj::heap<NetStatus>(
+      around.timer, started, [this] { return node(); }, [this] { return around.linkCounters(); });
 }
 
 kj::Maybe<NetNode&> Netstackd::node() {
@@ -111,8 +113,9 @@ kj::Promise<void> runNetstackd(DaemonContext& context, config::Netstackd::Reader
                                               {"attachmentsLost", c.lost}});
   };
   kj::Vector<NetstackdSettings::Export> exports = kj::mv(settings.exports);
-  Netstackd daemon({context.timer(), context.entropy(), *context.io().lowLevelProvider, emitMarker, linkCounters},
-                   kj::mv(settings), port, port.attach());
+  Netstackd daemon(
+      {context.timer(), context.entropy(), *context.io().lowLevelProvider, emitMarker, kj::mv(linkCounters)},
+      kj::mv(settings), port, port.attach());
 
   context.serve("net", [&](const PeerCredentials&) -> capnp::Capability::Client {
     return daemon.newManager(NetPolicy::allowEverything());

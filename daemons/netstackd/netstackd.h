@@ -43,6 +43,7 @@ class Netstackd final {
   Surroundings around;
   NetstackdSettings settings;
   FramePort& port;
+  kj::TimePoint started;
   kj::Maybe<kj::Own<LwipStack>> stack;
   kj::Maybe<kj::Own<DhcpClient>> dhcp;
   kj::Maybe<kj::Own<NetNode>> theNode;
