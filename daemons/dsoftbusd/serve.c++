@@ -3,6 +3,7 @@
 #include <kj/debug.h>
 
 #include "daemons/dsoftbusd/bus-markers.h"
+#include "daemons/dsoftbusd/crypto-check.h"
 #include "daemons/dsoftbusd/dsoftbusd.h"
 #include "daemons/dsoftbusd/identity-file.h"
 #include "libs/nexus-net-os/daemon/sandbox.h"
@@ -46,6 +47,7 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
   daemon.serve("bus", [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newBusClient(); });
   daemon.serve("status-dsoftbusd",
                [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newStatusClient(); });
+  checkCryptography(daemon.entropy());
   if (config.getSandbox()) enterSandbox(SandboxProfile::STACK);
   markers.onReady();
   co_await node.run();
