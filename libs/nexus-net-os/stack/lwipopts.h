@@ -17,11 +17,10 @@
 #define LWIP_HOOK_FILENAME "lwip-hooks.h"
 
 /* ---- memory ---- */
-#define MEM_LIBC_MALLOC \
-  1 /* malloc, counted and limited by nexus_lwip_malloc: no linear search, and visible to AddressSanitizer */
-#define mem_clib_malloc nexus_lwip_malloc
-#define mem_clib_calloc nexus_lwip_calloc
-#define mem_clib_free nexus_lwip_free
+#define MEM_CUSTOM_ALLOCATOR 1 /* malloc, counted and limited: no linear search, and visible to AddressSanitizer */
+#define MEM_CUSTOM_MALLOC nexus_lwip_malloc
+#define MEM_CUSTOM_CALLOC nexus_lwip_calloc
+#define MEM_CUSTOM_FREE nexus_lwip_free
 #define MEMP_MEM_MALLOC 0   /* pools have hard limits; the heap would not tell connection blocks from payload */
 #define MEM_ALIGNMENT 8     /* pointers are 8 bytes */
 #define MEM_SIZE 0x7fffffff /* unused with MEM_LIBC_MALLOC but for a range check; the limit is nexus_lwip_malloc's */
@@ -125,7 +124,7 @@
 #define TCP_TMR_INTERVAL 50    /* ms: retransmissions at 1, 3, 7 s as RFC 6298 wants; delayed ACK after 50 ms */
 #define LWIP_TCP_RTO_TIME 1000 /* ms: RFC 6298, 2.1; lwIP's 3 s is the value of RFC 1122 */
 #define TCP_MAXRTX 12          /* gives up after about nine minutes (RFC 9293, 3.8.3 asks for at least 100 s) */
-#define TCP_SYNMAXRTX 5        /* SYNs at 0, 1, 3, 7, 15, 31 s; given up at 63 s */
+#define TCP_SYNMAXRTX 5        /* SYNs at 0, 1, 3, 7, 15, 31 s (with our patch syn-backoff); given up at 63 s */
 #define LWIP_TCP_KEEPALIVE 1   /* times of its own for each connection */
 #define LWIP_TCP_PCB_NUM_EXT_ARGS 0
 
