@@ -124,7 +124,7 @@
 #define TCP_TMR_INTERVAL 50    /* ms: retransmissions at 1, 3, 7 s as RFC 6298 wants; delayed ACK after 50 ms */
 #define LWIP_TCP_RTO_TIME 1000 /* ms: RFC 6298, 2.1; lwIP's 3 s is the value of RFC 1122 */
 #define TCP_MAXRTX 12          /* gives up after about nine minutes (RFC 9293, 3.8.3 asks for at least 100 s) */
-#define TCP_SYNMAXRTX 5        /* SYNs at 0, 1, 3, 7, 15, 31 s (with our patch syn-backoff); given up at 63 s */
+#define TCP_SYNMAXRTX 6        /* SYNs at 0, 1, 3, 7, 15, 31 s (with our patch syn-backoff); given up at 63 s */
 #define LWIP_TCP_KEEPALIVE 1   /* times of its own for each connection */
 #define LWIP_TCP_PCB_NUM_EXT_ARGS 0
 

@@ -259,10 +259,12 @@ TEST_CASE("a read that is given up loses no byte") {
     f.sim.settle();
     CHECK(abandoned.poll(f.sim.waitScope));
   }
+  CHECK(textOf(f.sim.run(conn->read(100))) == "kept");
   {
     auto waiting = conn->read(10);
   }
-  CHECK(textOf(f.sim.run(conn->read(100))) == "kept");
+  f.far.send(bytesOf("kept too"));
+  CHECK(textOf(f.sim.run(conn->read(100))) == "kept too");
 }
 
 TEST_CASE("waiting reads and writes are served in the order of their calls, also when one in the middle is dropped") {

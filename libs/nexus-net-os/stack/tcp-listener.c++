@@ -56,7 +56,8 @@ TcpListener::ListenResult TcpListener::listen(LwipStack& stack, SocketAddress lo
   }
   // lwIP's backlog counts handshakes under way and has 8 bits; those that are complete wait in our queue.
   err_t err = ERR_OK;
-  tcp_pcb* listening = tcp_listen_with_backlog_and_err(pcb, kj::min(backlog, uint16_t(255)), &err);
+  tcp_pcb* listening =
+      tcp_listen_with_backlog_and_err(pcb, kj::max(MIN_HALF_OPEN, kj::min(backlog, MAX_HALF_OPEN)), &err);
   if (listening == nullptr) {
     tcp_close(pcb);
     if (err == ERR_USE) return {idl::Outcome::ADDRESS_IN_USE, {}};

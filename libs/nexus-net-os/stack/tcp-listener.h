@@ -17,6 +17,7 @@ class TcpListener final : private LwipStack::Member, private AcceptQueue {
  public:
   static constexpr uint16_t DEFAULT_BACKLOG = 128;
   static constexpr uint16_t MAX_BACKLOG = 1024;
+  static constexpr uint16_t MIN_HALF_OPEN = 64, MAX_HALF_OPEN = 255;
 
   struct ListenResult {
     idl::Outcome outcome;           // ok, addressInUse, addressNotAvailable
