@@ -2,12 +2,9 @@
 #include "daemons/virtionetd/virtionetd.h"
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <kj/debug.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +19,7 @@
 #include "libs/nexus-net-os/frame/ring-port.h"
 #include "libs/nexus-net-os/frame/stream-channel.h"
 #include "libs/nexus-net-os/rpc/fd-cap.h"
+#include "libs/nexus-net-os/testing/unix-listener.h"
 
 namespace nexus {
 namespace {
@@ -44,45 +42,11 @@ struct Receiver final : FramePort::Receiver {
   void linkChanged() override {}
 };
 
-// A listening socket with an abstract name, which outlives the daemon as a supervisor's does.
-struct Listener {
-  kj::AutoCloseFd fd{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-  sockaddr_un name{};
-  socklen_t length = sizeof(name.sun_family);
-
-  Listener() {
-    name.sun_family = AF_UNIX;
-    KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&name), length));
-    KJ_SYSCALL(listen(fd, 64));
-    length = sizeof(name);
-    KJ_SYSCALL(getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length));
-  }
-
-  CapReconnect::Connect connector(kj::AsyncIoContext& io) {
-    return [&io, this]() {
-      auto address = io.provider->getNetwork().getSockaddr(&name, length);
-      return address->connect().attach(kj::mv(address)).then([](kj::Own<kj::AsyncIoStream> stream) {
-        return stream.downcast<kj::AsyncCapabilityStream>();
-      });
-    };
-  }
-};
-
 struct Daemon {
   pid_t pid = -1;
 
-  // Starts the binary with the two listening sockets inherited as `nic` and `status-virtionetd`.
-  void start(Listener& nic, Listener& status, kj::StringPtr configFile) {
-    pid = fork();
-    KJ_ASSERT(pid >= 0);
-    if (pid > 0) return;
-    int high[] = {fcntl(nic.fd, F_DUPFD, 100), fcntl(status.fd, F_DUPFD, 100)};
-    dup2(high[0], 3);
-    dup2(high[1], 4);
-    setenv("LISTEN_FDS", "2", 1);
-    setenv("LISTEN_FDNAMES", "nic:status-virtionetd", 1);
-    execl(BINARY, "virtionetd", "--config", configFile.cStr(), static_cast<char*>(nullptr));
-    _exit(127);
+  void start(UnixListener& nic, UnixListener& status, const char* configFile) {
+    pid = UnixListener::spawn(BINARY, "nic:status-virtionetd", {&nic, &status}, {"--config", configFile});
   }
 
   // Its wait status after `signal`.
@@ -108,7 +72,7 @@ struct Fixture {
   kj::AsyncIoContext io = kj::setupAsyncIo();
   kj::String streamPath = kj::str("virtionetd-stream-", getpid());
   StreamChannel wire{io.unixEventPort, io.provider->getTimer(), unixStreamListener(io.unixEventPort, streamPath)};
-  Listener nic, status;
+  UnixListener nic, status;
   CapReconnect import{nic.connector(io)};
   CapReconnect statusImport{status.connector(io)};
   Daemon daemon;

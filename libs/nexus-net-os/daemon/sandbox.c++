@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <kj/vector.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <malloc.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -84,6 +86,14 @@ void allowDescriptorFlags(Filter& filter) {
   for (uint64_t request : {FIONBIO, FIOCLEX, FIONREAD}) filter.allowWhen(SCMP_SYS(ioctl), 1, WHOLE, request);
 }
 
+// Taking a TAP interface again after it was deleted and made anew, on the descriptor that is open already.
+void allowTap(Filter& filter) {
+  for (uint64_t request : {uint64_t{TUNSETIFF}, uint64_t{TUNSETVNETHDRSZ}, uint64_t{TUNSETVNETLE},
+                           uint64_t{TUNSETOFFLOAD}, uint64_t{SIOCGIFMTU}}) {
+    filter.allowWhen(SCMP_SYS(ioctl), 1, WHOLE, request);
+  }
+}
+
 void allowUnixSockets(Filter& filter) {
   filter.allowWhen(SCMP_SYS(socket), 0, WHOLE, AF_UNIX);
   filter.allowWhen(SCMP_SYS(socketpair), 0, WHOLE, AF_UNIX);
@@ -107,6 +117,7 @@ void addRules(Filter& filter, SandboxProfile profile) {
   // glibc's fstat() is newfstatat() with an empty path. The path itself is out of a filter's reach; with it a process
   // could at most see the times and sizes of files.
   if (profile != SandboxProfile::STORE) filter.allowWhen(SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH);
+  if (profile == SandboxProfile::VIRTIONETD_HOST) allowTap(filter);
   if (profile == SandboxProfile::STORE) {
     filter.allow(READING);
     filter.allowWhen(SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY);
