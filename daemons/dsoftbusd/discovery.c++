@@ -61,7 +61,11 @@ kj::Promise<void> Discovery::open(idl::NetworkManager::Client net) {
 }
 
 kj::Promise<void> Discovery::run() {
-  return announceLoop().exclusiveJoin(receiveLoop()).exclusiveJoin(expireLoop()).exclusiveJoin(configLoop());
+  return announceLoop()
+      .exclusiveJoin(answerLoop())
+      .exclusiveJoin(receiveLoop())
+      .exclusiveJoin(expireLoop())
+      .exclusiveJoin(configLoop());
 }
 
 // ---- announcing
@@ -103,9 +107,19 @@ kj::Promise<void> Discovery::announceTo(Target target) {
   if (!wayLogged) {
     wayLogged = true;
     static constexpr kj::StringPtr NAMES[] = {"multicast"_kj, "broadcast"_kj, "unicast"_kj};
-    KJ_LOG(INFO, "the first announcement left", NAMES[uint8_t(target.way)], target.to);
+    auto way = NAMES[uint8_t(target.way)];
+    KJ_LOG(INFO, "the first announcement left", way, target.to);
   }
   observer.onAnnounceSent();
+}
+
+kj::Promise<void> Discovery::answerLoop() {
+  for (;;) {
+    while (answers.empty()) co_await answerWanted.wait();
+    auto to = answers.front();
+    answers.pop_front();
+    co_await announceTo(Target{Way::UNICAST, to});
+  }
 }
 
 kj::Promise<void> Discovery::configLoop() {
@@ -186,6 +200,12 @@ void Discovery::hear(Announce announce, const IpAddress& from) {
         maybeTrusted.map([](const TrustedPeer& p) { return kj::str(p.name); }).orDefault(kj::str("not trusted"));
     KJ_LOG(INFO, "peer learned", name, at, deviceId);
     observer.onPeerLearned(deviceId);
+    if (trusted && answers.size() < MAX_ANSWERS) {
+      answers.push_back(SocketAddress{from, settings.port});
+      answerWanted.fire();
+    } else if (trusted) {
+      counts.answersDropped++;
+    }
   }
   if (result != PeerTable::Heard::UNCHANGED) changed.fire();
   if (trusted && result != PeerTable::Heard::REFUSED) onAddress(deviceId, at);

@@ -7,6 +7,8 @@
 #include <kj/function.h>
 #include <kj/timer.h>
 
+#include <deque>
+
 #include "daemons/dsoftbusd/audit-log.h"
 #include "daemons/dsoftbusd/bus-observer.h"
 #include "daemons/dsoftbusd/peer-table.h"
@@ -46,11 +48,14 @@ class Discovery {
   kj::Promise<void> whenChanged() { return changed.wait(); }
 
   struct Counters {
-    uint64_t sent = 0, sendFailures = 0, received = 0, flooded = 0, malformed = 0, own = 0, wrongKey = 0;
+    uint64_t sent = 0, sendFailures = 0, received = 0, flooded = 0, malformed = 0, own = 0, wrongKey = 0,
+             answersDropped = 0;
   };
   const Counters& counters() const { return counts; }
 
  private:
+  static constexpr size_t MAX_ANSWERS = 16;
+
   enum class Way { MULTICAST, BROADCAST, UNICAST };
   struct Target {
     Way way;
@@ -67,7 +72,8 @@ class Discovery {
   OnAddress onAddress;
   PeerTable table;
   RateLimiter complaints;  // log lines and audit records about what others send
-  Signal changed, heard;
+  Signal changed, heard, answerWanted;
+  std::deque<SocketAddress> answers;  // new peers to be told, at most MAX_ANSWERS
   Counters counts;
   bool wayLogged = false;
 
@@ -80,6 +86,7 @@ class Discovery {
   kj::Promise<void> announceLoop();
   kj::Promise<void> announceOnce();
   kj::Promise<void> announceTo(Target target);
+  kj::Promise<void> answerLoop();
   kj::Promise<void> receiveLoop();
   kj::Promise<void> expireLoop();
   kj::Promise<void> configLoop();

@@ -203,12 +203,14 @@ void PeerLink::onLive() {
   counts.live++;
   lastFailure = nullptr;
   setState(State::READY, role == Role::INITIATOR ? "session dialled by this node" : "session dialled by the peer");
-  KJ_LOG(INFO, "session is live", trusted.name, currentReason);
+  auto& peer = trusted.name;
+  KJ_LOG(INFO, "session is live", peer, currentReason);
   context.observer.onLive(trusted.name);
 }
 
 void PeerLink::noteEnd(const SessionEnd& end, bool stable) {
-  KJ_LOG(INFO, "session ended", trusted.name, end.why);
+  auto& peer = trusted.name;
+  KJ_LOG(INFO, "session ended", peer, end.why);
   lastFailure = kj::str(end.why);
   if (stable) backoff.reset();
   KJ_IF_MAYBE (reason, end.peerReason) {

@@ -1,0 +1,153 @@
+#include "daemons/dsoftbusd/bus-settings.h"
+
+#include <capnp/message.h>
+#include <doctest/doctest.h>
+#include <kj/debug.h>
+
+#include <string>
+
+#include "libs/nexus-net-os/daemon/config-loader.h"
+
+namespace nexus {
+namespace {
+
+constexpr auto GOOD = R"(
+[dsoftbusd]
+nodeName = "node-a"
+allowTestIdentity = true
+testIdentity = "node-a"
+services = ["samgrd"]
+unicastPeers = ["10.0.0.7", "10.0.0.8:4000"]
+[[dsoftbusd.trust]]
+name = "node-b"
+testIdentity = "node-b"
+[[dsoftbusd.trust]]
+name = "node-c"
+deviceId = "0e6e38473bb6404b02defe9695dd5a5dfb98946cb27e8981810785fab2dee38c"
+staticKey = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"
+dial = false
+[[dsoftbusd.policy]]
+peer = "node-b"
+service = "samgrd"
+operations = ["resolve-status"]
+)"_kj;
+
+using Checked = kj::OneOf<BusSettings, SettingsError>;
+
+Checked check(kj::StringPtr toml) {
+  capnp::MallocMessageBuilder message;
+  auto wrong = loadConfig("test.toml", toml, "dsoftbusd", capnp::Schema::from<config::Dsoftbusd>(), message);
+  KJ_IF_MAYBE (e, wrong) KJ_FAIL_REQUIRE("the test's TOML is wrong", e->message);
+  return checkSettings(message.getRoot<config::Dsoftbusd>().asReader(),
+                       [](kj::StringPtr path) -> kj::OneOf<SecretBytes, SettingsError> {
+                         if (path == "/good") return SecretBytes(SEED_BYTES);
+                         return SettingsError{kj::str("the identity file ", path, " is missing or cannot be read")};
+                       });
+}
+
+// GOOD with `from` replaced by `to`.
+kj::String changed(const char* from, const char* to) {
+  std::string text(GOOD.cStr());
+  auto at = text.find(from);
+  KJ_REQUIRE(at != std::string::npos, from);
+  return kj::str(text.replace(at, strlen(from), to).c_str());
+}
+
+void refuses(kj::StringPtr toml, const char* sentence) {
+  auto checked = check(toml);
+  REQUIRE(checked.is<SettingsError>());
+  CAPTURE(checked.get<SettingsError>().sentence.cStr());
+  CHECK(strstr(checked.get<SettingsError>().sentence.cStr(), sentence) != nullptr);
+}
+
+TEST_CASE("a whole configuration becomes typed settings") {
+  auto checked = check(GOOD);
+  REQUIRE(checked.is<BusSettings>());
+  auto& s = checked.get<BusSettings>();
+  CHECK(s.identity.deviceId() == DeviceIdentity::forTest("node-a").deviceId());
+  CHECK(s.usesTestKeys);
+  CHECK(s.sessionPort == 34567);
+  REQUIRE(s.trust.size() == 2);
+  CHECK(s.trust[0].dial);
+  CHECK_FALSE(s.trust[1].dial);
+  CHECK(s.trust[0].identity.deviceId == DeviceIdentity::forTest("node-b").deviceId());
+  CHECK(toHex(s.trust[1].identity.staticKey).startsWith("8520f009"));
+  CHECK(s.rules.size() == 1);
+  CHECK(s.ratePerSecond == 50);
+  CHECK(s.rateBurst == 100);
+  CHECK(KJ_ASSERT_NONNULL(s.discovery.group) == IpAddress::v4(239, 42, 0, 1));
+  REQUIRE(s.discovery.unicastPeers.size() == 2);
+  CHECK(s.discovery.unicastPeers[0] == SocketAddress{IpAddress::v4(10, 0, 0, 7), 37020});
+  CHECK(s.discovery.unicastPeers[1].port == 4000);
+}
+
+TEST_CASE("an identity is either a file or, when that is allowed, a test identity") {
+  auto file = changed("testIdentity = \"node-a\"", "identityFile = \"/good\"");
+  CHECK(check(file).is<BusSettings>());
+  refuses(changed("testIdentity = \"node-a\"", "identityFile = \"/missing\""), "/missing is missing");
+  refuses(changed("testIdentity = \"node-a\"", ""), "either identityFile or testIdentity");
+  refuses(changed("testIdentity = \"node-a\"", "testIdentity = \"node-a\"\nidentityFile = \"/good\""),
+          "either identityFile or testIdentity");
+  refuses(changed("allowTestIdentity = true", ""), "needs allowTestIdentity");
+}
+
+TEST_CASE("a test identity of a peer needs the permission too, although the node's own key is secret") {
+  auto toml = std::string(changed("testIdentity = \"node-a\"", "identityFile = \"/good\"").cStr());
+  toml.replace(toml.find("allowTestIdentity = true"), strlen("allowTestIdentity = true"), "");
+  refuses(toml.c_str(), "trust entry \"node-b\": testIdentity is a publicly known key");
+}
+
+TEST_CASE("a trust entry without a key, with half of one, or with both kinds is refused by name") {
+  refuses(changed("staticKey = \"8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a\"", ""),
+          "trust entry \"node-c\" has no key");
+  refuses(changed("staticKey = \"85", "staticKey = \"zz"), "trust entry \"node-c\" has no key");
+  refuses(changed("deviceId = \"0e6e", "deviceId = \"0E6E"), "deviceId must be 64 lowercase hexadecimal digits");
+  refuses(changed("testIdentity = \"node-b\"", ""), "trust entry \"node-b\": deviceId must be");
+  refuses(changed("dial = false", "testIdentity = \"x\""), "give either testIdentity, or deviceId and staticKey");
+  refuses(changed("name = \"node-b\"", ""), "needs a name");
+}
+
+TEST_CASE("the same peer twice and the node itself are refused") {
+  refuses(changed("name = \"node-c\"", "name = \"node-b\""), "two trust entries have the name \"node-b\"");
+  refuses(changed("testIdentity = \"node-b\"", "testIdentity = \"node-a\""), "is this node itself");
+  auto id = kj::str("deviceId = \"", DeviceIdentity::forTest("node-b").deviceId(), "\"");
+  refuses(changed("deviceId = \"0e6e38473bb6404b02defe9695dd5a5dfb98946cb27e8981810785fab2dee38c\"", id.cStr()),
+          "are the same device");
+}
+
+TEST_CASE("a rule names a peer, a service and operations that there are") {
+  refuses(changed("peer = \"node-b\"", "peer = \"node-z\""), "names the peer \"node-z\", which has no trust entry");
+  refuses(changed("service = \"samgrd\"", "service = \"keystored\""), "there are: samgrd, bundlemgrd");
+  refuses(changed("[\"resolve-status\"]", "[\"register\"]"), "it offers: resolve-status");
+  refuses(changed("[\"resolve-status\"]", "[\"*\"]"), "does not offer");
+  refuses(changed("[\"resolve-status\"]", "[]"), "names no operation");
+}
+
+TEST_CASE("numbers and addresses that make no sense are refused") {
+  auto with = [](const char* line) { return changed("services = [\"samgrd\"]", line); };
+  refuses(changed("nodeName = \"node-a\"", ""), "nodeName is missing");
+  refuses(with("sessionPort = 0"), "must not be 0");
+  refuses(with("ratePerSecond = 0"), "ratePerSecond");
+  refuses(with("rateBurst = 0"), "rateBurst");
+  refuses(with("maxPeers = 0"), "maxPeers");
+  refuses(with("announceIntervalMs = 99"), "at least 100");
+  refuses(with("announceMaxMs = 500"), "announceMaxMs is below");
+  refuses(with("peerTtlMs = 15000"), "peerTtlMs must be above");
+  refuses(with("multicastGroup = \"10.0.0.1\""), "is no IPv4 multicast address");
+  refuses(changed("\"10.0.0.7\"", "\"somewhere\""), "\"somewhere\" is no address");
+  refuses(changed("\"10.0.0.7\"", "\"10.0.0.7:0\""), "is no address");
+  refuses(with("services = [\"\"]"), "1 to 64 bytes");
+  CHECK(check(with("multicastGroup = \"\"")).is<BusSettings>());
+}
+
+TEST_CASE("the tables are bounded") {
+  auto toml = kj::str(GOOD);
+  for (size_t i = 2; i < MAX_TRUSTED_PEERS; i++)
+    toml = kj::str(toml, "[[dsoftbusd.trust]]\nname = \"p", i, "\"\ntestIdentity = \"p", i, "\"\n");
+  CHECK(check(toml).is<BusSettings>());
+  refuses(kj::str(toml, "[[dsoftbusd.trust]]\nname = \"one-more\"\ntestIdentity = \"one-more\"\n"),
+          "at most 64 trust entries");
+}
+
+}  // namespace
+}  // namespace nexus
