@@ -44,7 +44,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (int i = 0;; i++) {
     auto& writer = i == 1 ? responder : initiator;
     auto& reader = i == 1 ? initiator : responder;
-    auto honest = writer.writeMessage(kj::arrayPtr(data, kj::min(size, size_t(16)))).get<Bytes>();
+    // One payload for all inputs: with fixed ephemeral keys every other one would be a second true message.
+    auto honest = writer.writeMessage("payload"_kj.asBytes()).get<Bytes>();
     if (i < step) {
       expect(reader.readMessage(honest).is<Bytes>());
       continue;

@@ -1,12 +1,11 @@
 #pragma once
 // Encrypted records on a byte stream, after the handshake: u32 big-endian length, then that many bytes (17 to 65535) of
 // ciphertext. The plaintext is a type byte and a body; the associated data is empty; each direction has its own key and
-// counter (Noise revision 34, section 11.3), so that a record which is changed, repeated, left out or out of order does
-// not decrypt.
+// counter, so that a record which is changed, repeated, left out or out of order does not decrypt.
 //
-// Keys are renewed in step: after `maxRecords` records or `maxAge`, the sender sends a record of type REKEY and both
-// ends move on. The receiver refuses a key that is used for longer. Any fault poisons the channel for good. Owned by a
-// session; pure: bytes and time come in.
+// Keys are renewed in step (Noise revision 34, section 11.3): after `maxRecords` records or `maxAge`, the sender sends
+// a record of type REKEY and both ends move on. The receiver refuses a key that is used for longer. Any fault poisons
+// the channel for good. Owned by a session; pure: bytes and time come in.
 #include <kj/array.h>
 #include <kj/one-of.h>
 #include <kj/time.h>
