@@ -6,7 +6,8 @@ namespace nexus {
 
 namespace {
 
-constexpr size_t BUFFER = 32768;  // bytes; a client has at most one per TCP socket
+constexpr size_t BUFFER = 32768;  // bytes; a client has at most two per TCP socket
+constexpr size_t SEGMENT = 1440;  // bytes; about a full one
 
 kj::Promise<void> pumpToNetwork(NetCounters& counters, TcpConn& conn, kj::AsyncIoStream& stream) {
   auto buffer = kj::heapArray<kj::byte>(BUFFER);
@@ -20,14 +21,17 @@ kj::Promise<void> pumpToNetwork(NetCounters& counters, TcpConn& conn, kj::AsyncI
 }
 
 kj::Promise<void> pumpFromNetwork(NetCounters& counters, TcpConn& conn, kj::AsyncIoStream& stream) {
+  // Segments are gathered: one write for many costs less than the copy. After a full segment more is likely to come in
+  // this same turn of the event loop; after less, it is a message that somebody waits for.
+  auto buffer = kj::heapArray<kj::byte>(BUFFER);
+  size_t got = 0;
   for (;;) {
     co_await conn.whenReadable();
-    auto bytes = conn.peek();
-    if (bytes.size() > 0) {
-      // In place: the window opens only as far as the client's socket has taken the bytes.
-      co_await stream.write(bytes.begin(), bytes.size());
-      counters.streamBytesFromNetwork += bytes.size();
-      conn.consume(bytes.size());
+    if (got >= SEGMENT) co_await kj::evalLast([] {});
+    got = takeReceived(conn, buffer);
+    if (got > 0) {
+      co_await stream.write(buffer.begin(), got);
+      counters.streamBytesFromNetwork += got;
     } else if (conn.atEnd()) {
       stream.shutdownWrite();
       co_return;
@@ -38,6 +42,19 @@ kj::Promise<void> pumpFromNetwork(NetCounters& counters, TcpConn& conn, kj::Asyn
 }
 
 }  // namespace
+
+size_t takeReceived(TcpConn& conn, kj::ArrayPtr<kj::byte> out) {
+  size_t filled = 0;
+  while (filled < out.size()) {
+    auto piece = conn.peek();
+    if (piece.size() == 0) break;
+    size_t amount = kj::min(piece.size(), out.size() - filled);
+    memcpy(out.begin() + filled, piece.begin(), amount);
+    conn.consume(amount);
+    filled += amount;
+  }
+  return filled;
+}
 
 kj::Promise<void> pumpStream(kj::Own<NetNode> node, kj::Own<SharedConn> conn, kj::Own<kj::AsyncIoStream> stream) {
   auto& counters = node->counters;

@@ -29,6 +29,9 @@ class SharedConn final : public kj::Refcounted {
   ClientQuota::Ticket ticket;
 };
 
+// Moves what was received, as much as fits; returns how much. Opens the window.
+size_t takeReceived(TcpConn& conn, kj::ArrayPtr<kj::byte> out);
+
 // Until both directions have ended, or the connection or the client's end is gone.
 kj::Promise<void> pumpStream(kj::Own<NetNode> node, kj::Own<SharedConn> conn, kj::Own<kj::AsyncIoStream> stream);
 

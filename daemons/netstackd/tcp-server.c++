@@ -41,13 +41,7 @@ kj::Promise<void> TcpSocketImpl::recv(RecvContext context) {
       co_await turn.wait();
     } else if (tcp.available() > 0) {
       auto data = context.getResults().initData(kj::min(most, tcp.available()));
-      for (size_t filled = 0; filled < data.size();) {
-        auto piece = tcp.peek();
-        size_t amount = kj::min(piece.size(), data.size() - filled);
-        memcpy(data.begin() + filled, piece.begin(), amount);
-        tcp.consume(amount);
-        filled += amount;
-      }
+      KJ_ASSERT(takeReceived(tcp, data) == data.size());
       co_return;
     } else if (tcp.atEnd()) {
       co_return;  // empty
