@@ -88,7 +88,8 @@ kj::Promise<SessionEnd> Session::keepAliveLoop() {
       co_return SessionEnd{kj::mv(why), nullptr};
     }
     if (silence < limits.keepAliveInterval) continue;
-    tasks.add(ping(nullptr).ignoreResult());
+    // An answer is heard like everything else; none, and this loop ends the session.
+    tasks.add(ping(nullptr).ignoreResult().catch_([](kj::Exception&&) {}));
     co_await timer.afterDelay(limits.keepAliveInterval);
   }
 }
