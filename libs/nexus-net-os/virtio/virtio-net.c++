@@ -270,7 +270,7 @@ void VirtioNet::recycle(kj::ArrayPtr<const FrameSegment> segments) {
 // Waiting ----
 
 bool VirtioNet::somethingToReport() {
-  return broken != nullptr || linkChanged || receive.ready() || transmitQueue.ready();
+  return broken != nullptr || linkChanged || transmitQueue.ready();
 }
 
 // False when there is something to report already, so that no interrupt may come for it.

@@ -64,12 +64,14 @@ bool VirtqDevice::publish() {
   usedPublished = usedNext;
   rawUsedIndex(usedNext);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (eventIdx) return virtio::passesEvent(availArea[2 + queueSize], usedNext, before);
-  return (availArea[0] & virtio::VirtqAvail::NO_INTERRUPT) == 0;
+  auto read = [this](size_t at) { return std::atomic_ref<uint16_t>(availArea[at]).load(std::memory_order_relaxed); };
+  if (eventIdx) return virtio::passesEvent(read(2 + queueSize), usedNext, before);
+  return (read(0) & virtio::VirtqAvail::NO_INTERRUPT) == 0;
 }
 
 void VirtqDevice::askForNotification() {
-  memcpy(usedArea.begin() + 4 + 8 * queueSize, &availNext, sizeof(availNext));
+  auto& event = *reinterpret_cast<uint16_t*>(usedArea.begin() + 4 + 8 * queueSize);
+  std::atomic_ref<uint16_t>(event).store(availNext, std::memory_order_relaxed);
 }
 
 void VirtqDevice::scribbleDescriptors(const virtio::VirtqDesc& desc) {
