@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "tools/vmtest/qemu-process.h"
+#include "tools/vmtest/serial-lines.h"
 
 namespace nexus::vmtest {
 
@@ -24,6 +25,20 @@ bool usable(kj::StringPtr device) {
   if (fd < 0) return false;
   close(fd);
   return true;
+}
+
+kj::Promise<bool> bootsToTheEnd(kj::AsyncInputStream& console) {
+  SerialLines lines;
+  bool booted = false;
+  kj::byte buffer[4096];
+  while (!booted) {
+    size_t n = co_await console.tryRead(buffer, 1, sizeof(buffer));
+    if (n == 0) break;
+    lines.feed(kj::arrayPtr(buffer, n), [&](kj::StringPtr line, kj::uint) {
+      for (size_t i = 0; i < line.size(); i++) booted |= line.slice(i).startsWith("Kernel panic - not syncing: VFS");
+    });
+  }
+  co_return booted;
 }
 
 }  // namespace
@@ -62,6 +77,10 @@ void AccelProbe::remember(bool boots) const {
   }
 }
 
+void AccelProbe::forget(const kj::Directory& cache) {
+  (void)kj::runCatchingExceptions([&] { cache.tryRemove(kj::Path(CACHE_FILE)); });
+}
+
 kj::Promise<AccelDecision> AccelProbe::decide(AccelChoice choice, kj::AsyncIoContext& io) const {
   if (choice == AccelChoice::TCG) co_return AccelDecision{Accel::TCG, kj::str("asked for")};
   if (choice == AccelChoice::KVM) co_return AccelDecision{Accel::KVM, kj::str("asked for")};
@@ -77,7 +96,8 @@ kj::Promise<AccelDecision> AccelProbe::decide(AccelChoice choice, kj::AsyncIoCon
                           kj::str("KVM ", result ? "boots" : "does not boot", " this kernel, tried now")};
 }
 
-// The kernel alone, without a root file system: anything on its console proves that the processor runs.
+// The kernel alone. Where KVM is broken in parts, its early code still runs and prints, so only the end of the boot
+// counts.
 kj::Promise<bool> AccelProbe::boots(kj::AsyncIoContext& io) const {
   auto console = streamPair();
   int devNull;
@@ -97,9 +117,7 @@ kj::Promise<bool> AccelProbe::boots(kj::AsyncIoContext& io) const {
   QemuProcess process(io.unixEventPort, args, inherited, devNull);
   console.theirs = nullptr;
   auto stream = io.lowLevelProvider->wrapSocketFd(kj::mv(console.ours));
-  kj::byte first;
-  auto spoke =
-      stream->tryRead(&first, 1, 1).then([](size_t n) { return n == 1; }, [](kj::Exception&&) { return false; });
+  auto spoke = bootsToTheEnd(*stream).catch_([](kj::Exception&&) { return false; });
   co_return co_await spoke.exclusiveJoin(io.provider->getTimer().afterDelay(PROBE_MAX).then([] { return false; }));
 }
 

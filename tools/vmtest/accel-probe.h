@@ -1,7 +1,7 @@
 #pragma once
 // Which acceleration to use. /dev/kvm may exist and still not boot a stock kernel (nested or filtered virtualisation),
-// so it is tried: the guest's own kernel must print something under KVM within a moment. The result is remembered per
-// boot, QEMU and kernel.
+// so it is tried: the guest's own kernel must boot under KVM up to the point where it misses a root file system. The
+// result is remembered per boot, QEMU and kernel.
 #include <kj/async-io.h>
 #include <kj/filesystem.h>
 #include <kj/timer.h>
@@ -17,7 +17,7 @@ struct AccelDecision {
 };
 
 struct AccelProbe {
-  static constexpr kj::Duration PROBE_MAX = 2 * kj::SECONDS;
+  static constexpr kj::Duration PROBE_MAX = 5 * kj::SECONDS;
 
   kj::StringPtr qemu, kernel;
   kj::StringPtr device = "/dev/kvm"_kj;
@@ -25,6 +25,8 @@ struct AccelProbe {
   kj::String cacheKey;                    // changes whenever an old result may be wrong
 
   kj::Promise<AccelDecision> decide(AccelChoice choice, kj::AsyncIoContext& io) const;
+  // The result turned out wrong: the next run tries again.
+  static void forget(const kj::Directory& cache);
 
  private:
   kj::Promise<bool> boots(kj::AsyncIoContext& io) const;

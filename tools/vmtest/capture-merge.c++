@@ -53,8 +53,8 @@ kj::Array<kj::byte> pcapngOf(kj::ArrayPtr<const Capture* const> captures, const 
                         kj::str("link of node ", NODE_NAMES[node], ", ", NODE_MACS[node]));
   }
   auto comments = markerComments(state, launch);
-  kj::Vector<bool> used;
-  used.resize(comments.size());
+  auto used = kj::heapArray<bool>(comments.size());
+  for (bool& u : used) u = false;
   for (auto& frame : mergeCaptures(captures)) {
     kj::Vector<kj::StringPtr> texts;
     for (size_t i = 0; i < comments.size() && comments[i].stamp <= frame.stamp; i++) {

@@ -141,7 +141,8 @@ TEST_CASE("negative lines, panics, dead services, disagreements and launches hav
   CHECK(panic.diagnosis().exit == 73);
   died.state.statusLine(1, "service netstackd exit signal 11", died.now);
   CHECK(died.diagnosis().exit == 76);
-  CHECK(died.diagnosis().message == "netstackd ended with signal 11 although nobody was meant to end it");
+  CHECK(died.diagnosis().message ==
+        "netstackd ended with signal 11 (an access outside its memory) although nobody was meant to end it");
   launch.state.nodeExited(1, "exit 1", launch.now);
   CHECK(launch.diagnosis().code == "OS2VM_E_LAUNCH_NODE_B_FAILED");
   stopped.state.interrupted(stopped.now);

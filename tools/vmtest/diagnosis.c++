@@ -212,6 +212,16 @@ kj::String describeSession(Captures captures) {
   return kj::strArray(parts, ". ");
 }
 
+kj::String describeCounts(Captures captures) {
+  kj::Vector<kj::String> parts;
+  for (size_t node = 0; node < captures.size(); node++) {
+    auto& c = captures[node]->counters();
+    parts.add(kj::str(captures.size() > 1 ? kj::str(NODE_NAMES[node], ' ') : kj::String(), c.frames, " (arp ", c.arp,
+                      " icmp ", c.icmp, " udp ", c.udp, " tcp ", c.tcp, " other ", c.other, ")"));
+  }
+  return kj::strArray(parts, ", ");
+}
+
 kj::String describeDiscovery(Captures captures) {
   kj::Vector<kj::String> parts;
   for (size_t node = 0; node < captures.size(); node++) {
@@ -247,7 +257,9 @@ Diagnosis diagnose(const RunState& state, const Failure& failure, Captures captu
       missing ? failure.rung->text() : kj::String(),
       kj::str(row.hint),
       kj::str(row.confidence),
-      state.profile().nodes == 1 || !bySession ? describeDiscovery(captures) : describeSession(captures),
+      state.profile().nodes == 1 ? describeCounts(captures)
+      : bySession                ? describeSession(captures)
+                                 : describeDiscovery(captures),
       kj::str(state.profile().nodes == 1 ? "arp or udp or tcp"_kj
               : bySession                ? "tcp.port == 34567 or tcp.port == 34568"_kj
                                          : "arp or udp.port == 37020"_kj),

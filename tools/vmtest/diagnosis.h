@@ -30,6 +30,7 @@ Diagnosis preflightDiagnosis(const Profile& profile, int exit, kj::StringPtr mes
 
 // What the session's packets say: SYNs, their answers, resets, with the frame numbers of the capture file.
 kj::String describeSession(kj::ArrayPtr<const Capture* const> captures);
+kj::String describeCounts(kj::ArrayPtr<const Capture* const> captures);
 kj::String describeDiscovery(kj::ArrayPtr<const Capture* const> captures);
 
 // All codes, for the documentation: "31  OS2VM_E_DISCOVERY_TIMEOUT ...".

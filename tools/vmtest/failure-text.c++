@@ -8,16 +8,6 @@ namespace {
 
 constexpr size_t TAIL_LINES = 8;
 
-kj::String packetCounts(kj::ArrayPtr<const Capture* const> captures) {
-  kj::Vector<kj::String> parts;
-  for (size_t node = 0; node < captures.size(); node++) {
-    auto& c = captures[node]->counters();
-    parts.add(kj::str(captures.size() > 1 ? kj::str(NODE_NAMES[node], ' ') : kj::String(), c.frames, " (arp ", c.arp,
-                      " icmp ", c.icmp, " udp ", c.udp, " tcp ", c.tcp, ")"));
-  }
-  return kj::strArray(parts, ", ");
-}
-
 kj::String exitCodes(const RunState& state) {
   kj::Vector<kj::String> parts;
   for (kj::byte node = 0; node < state.profile().nodes; node++) {
@@ -42,7 +32,7 @@ kj::Vector<kj::String> passText(const RunState& state, const RunFacts& facts,
   }
   lines.add(kj::str("PASS  ", state.reachedCount(), '/', state.requiredCount(), " markers  ", secondsText(facts.total),
                     "  exit channel ", exitCodes(state),
-                    facts.captured ? kj::str("  packets ", packetCounts(captures)) : kj::String()));
+                    facts.captured ? kj::str("  packets ", describeCounts(captures)) : kj::String()));
   lines.add(kj::str("      ", kj::strArray(phases, ", ")));
   for (auto& warning : state.warnings()) lines.add(kj::str("      warning: ", warning));
   lines.add(kj::str("      logs ", facts.outDir));

@@ -23,6 +23,13 @@ bool isPanic(kj::StringPtr line) {
          contains(line, "Oops: ");
 }
 
+kj::StringPtr meaning(kj::StringPtr status) {
+  if (status == "signal 31") return " (a system call outside its sandbox's list)"_kj;
+  if (status == "signal 11") return " (an access outside its memory)"_kj;
+  if (status == "signal 6") return " (it gave up)"_kj;
+  return ""_kj;
+}
+
 bool isSelftest(const Rung& rung) {
   return rung.marker->text.startsWith("SELFTEST: ");
 }
@@ -195,7 +202,7 @@ void RunState::onServiceExit(kj::byte node, kj::StringPtr service, kj::StringPtr
     }
   }
   fail(FailureKind::SERVICE_DIED, phase(), node, nullptr,
-       kj::str(service, " ended with ", status, " although nobody was meant to end it"), now);
+       kj::str(service, " ended with ", status, meaning(status), " although nobody was meant to end it"), now);
 }
 
 void RunState::onExitReport(kj::byte node, kj::uint code, kj::TimePoint now) {

@@ -295,7 +295,7 @@ TEST_CASE("the faults reach the guest they are meant for") {
   CHECK(!has(h.file("qemu-B.log"), "nexus.x=1"));
 }
 
-TEST_CASE("the acceleration probe believes a kernel that prints and nothing else") {
+TEST_CASE("the acceleration probe believes a kernel that boots until it misses its root, and nothing less") {
   auto io = kj::setupAsyncIo();
   auto folder = tempFolder();
   auto script = kj::str(folder, "/script");
@@ -310,11 +310,15 @@ TEST_CASE("the acceleration probe believes a kernel that prints and nothing else
     probe.cacheKey = kj::str("key");
     return probe.decide(choice, io).wait(io.waitScope);
   };
-  CHECK(decide("[all]\nconsole Linux version 6.1\n", AccelChoice::AUTO, false).accel == Accel::KVM);
-  CHECK(decide("[all]\nexit 1\n", AccelChoice::AUTO, true).accel == Accel::TCG);
-  auto again = decide("[all]\nconsole Linux version 6.1\n", AccelChoice::AUTO, true);
+  auto boots = "[all]\nconsole [ 1.0] Kernel panic - not syncing: VFS: Unable to mount root fs\n"_kj;
+  CHECK(decide(boots, AccelChoice::AUTO, false).accel == Accel::KVM);
+  CHECK(decide("[all]\nconsole Probing EDD (edd=off to disable)... ok\nexit 1\n", AccelChoice::AUTO, true).accel ==
+        Accel::TCG);
+  auto again = decide(boots, AccelChoice::AUTO, true);
   CHECK(again.accel == Accel::TCG);
   CHECK(again.reason == "KVM does not boot this kernel, tried before");
+  AccelProbe::forget(*cache);
+  CHECK(decide(boots, AccelChoice::AUTO, true).accel == Accel::KVM);
   CHECK(decide("", AccelChoice::KVM, false).accel == Accel::KVM);
   CHECK(decide("", AccelChoice::TCG, false).accel == Accel::TCG);
   AccelProbe noDevice;

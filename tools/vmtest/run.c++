@@ -152,7 +152,6 @@ kj::Promise<kj::String> Run::qemuVersion() {
 
 kj::Promise<void> Run::prepare() {
   facts.qemuVersion = co_await qemuVersion();
-  kj::Maybe<kj::Own<const kj::Directory>> cache;
   auto filesystem = kj::newDiskFilesystem();
   KJ_IF_MAYBE (path, env.cacheDir) {
     if (makeFolder(*path) == nullptr)
@@ -283,6 +282,12 @@ int Run::report() {
   for (auto& guest : guests) {
     facts.qemu.add(guest->report());
     KJ_IF_MAYBE (error, guest->captureError()) state.warn(kj::str("a capture is not whole: ", *error));
+  }
+  KJ_IF_MAYBE (failure, state.failure()) {
+    // KVM that passed its probe and then does not bring up a guest is tried again next time.
+    KJ_IF_MAYBE (c, cache) {
+      if (failure->kind == FailureKind::LAUNCH && accel == Accel::KVM) AccelProbe::forget(**c);
+    }
   }
   kj::Maybe<Diagnosis> diagnosis;
   KJ_IF_MAYBE (failure, state.failure()) diagnosis = diagnose(state, *failure, seen);

@@ -68,6 +68,7 @@ class Run final : private GuestListener, private kj::TaskSet::ErrorHandler {
   Accel accel = Accel::TCG;
   kj::Maybe<kj::String> kernelRelease;
   bool defaultFolder = false;
+  kj::Maybe<kj::Own<const kj::Directory>> cache;  // of the acceleration probe
   kj::Maybe<kj::Exception> taskFailure;
   kj::Maybe<kj::Own<HostPeers>> peers;
   kj::Maybe<RunState> runState;

@@ -45,13 +45,13 @@ TEST_CASE("bytes that a terminal would obey or that are no ASCII come out as que
 
 TEST_CASE("a line at the limit is whole, a longer one is cut and counted, and the next one is not harmed") {
   Collected c;
-  c.feed(kj::str(kj::repeat('x', SerialLines::LINE_MAX), "\n"));
+  c.feed(kj::str(kj::repeat('x', SerialLines::KEPT_MAX), "\n"));
   CHECK(c.lines.overlong() == 0);
-  c.feed(kj::str(kj::repeat('y', SerialLines::LINE_MAX + 1), "\nz\n"));
+  c.feed(kj::str(kj::repeat('y', SerialLines::KEPT_MAX + 1), "\nz\n"));
   CHECK(c.lines.overlong() == 1);
   REQUIRE(c.out.size() == 3);
-  CHECK(c.out[0].size() == SerialLines::LINE_MAX);
-  CHECK(c.out[1].size() == SerialLines::LINE_MAX);
+  CHECK(c.out[0].size() == SerialLines::KEPT_MAX);
+  CHECK(c.out[1].size() == SerialLines::KEPT_MAX);
   CHECK(c.out[2] == "z");
 }
 

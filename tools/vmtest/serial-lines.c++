@@ -6,7 +6,7 @@ void SerialLines::feed(kj::ArrayPtr<const kj::byte> bytes, OnLine onLine) {
   for (kj::byte b : bytes) {
     if (b == '\n') {
       finish(onLine);
-    } else if (current.size() < LINE_MAX) {
+    } else if (current.size() < KEPT_MAX) {
       current.add(char(b));
     } else {
       truncated = true;

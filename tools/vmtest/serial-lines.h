@@ -11,7 +11,7 @@ namespace nexus::vmtest {
 class SerialLines {
  public:
   // Bytes of one line that are kept; the rest of a longer line is dropped and the line is counted in overlong().
-  static constexpr size_t LINE_MAX = 2048;
+  static constexpr size_t KEPT_MAX = 2048;
 
   // number counts from 1, as editors do for the log file.
   using OnLine = kj::FunctionParam<void(kj::StringPtr line, kj::uint number)>;

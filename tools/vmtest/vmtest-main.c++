@@ -1,5 +1,6 @@
 #include "tools/vmtest/vmtest-main.h"
 
+#include <errno.h>
 #include <kj/debug.h>
 #include <limits.h>
 #include <signal.h>

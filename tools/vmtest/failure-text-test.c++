@@ -1,0 +1,73 @@
+#include "tools/vmtest/failure-text.h"
+
+#include <doctest/doctest.h>
+#include <kj/debug.h>
+
+namespace nexus::vmtest {
+namespace {
+
+struct Scene {
+  Scene() : state(os2vmProfile(), Phase::END, {}, start) {
+    facts.outDir = kj::str("/out");
+    facts.capturePath = kj::str("/out/capture.pcapng");
+    state.statusLine(0, "kernel 6.1", start + 1 * kj::SECONDS);
+    state.statusLine(1, "kernel 6.1", start + 1 * kj::SECONDS);
+  }
+  kj::Vector<kj::String> text() {
+    auto& failure = KJ_ASSERT_NONNULL(state.failure());
+    auto diagnosis = diagnose(state, failure, nullptr);
+    LogTail tails[2];
+    for (auto& tail : tails) {
+      tail.firstNumber = 5;
+      for (int i = 0; i < 10; i++) tail.lines.add(kj::str("line ", 5 + i));
+    }
+    return failureText(state, failure, diagnosis, facts, tails);
+  }
+  kj::TimePoint start = kj::origin<kj::TimePoint>();
+  RunState state;
+  RunFacts facts;
+};
+
+bool has(kj::ArrayPtr<const kj::String> lines, kj::StringPtr line) {
+  for (auto& l : lines) {
+    if (l == line) return true;
+  }
+  return false;
+}
+
+TEST_CASE("a failure tells what is missing, how far each node got, whose job it is, and what to run") {
+  Scene scene;
+  scene.state.consoleLine(1, "dsoftbusd: discovery cross-vm up", 3, scene.start + 2 * kj::SECONDS);
+  scene.state.advance(scene.start + 50 * kj::SECONDS);
+  auto text = scene.text();
+  CHECK(text[0] == "FAIL  discovery  OS2VM_E_DISCOVERY_TIMEOUT (exit 31)  after 50.0 s");
+  CHECK(has(text, "  missing   node A: \"net: dhcp unavailable (fallback static 10.42.0.10/24)\""));
+  CHECK(has(text, "  last seen node A: \"initd reports its kernel\""));
+  CHECK(has(text, "            node B: \"dsoftbusd: discovery cross-vm up\""));
+  CHECK(has(text, "  next      tshark -r /out/capture.pcapng -Y 'arp or udp.port == 37020'"));
+  CHECK(has(text, "            less /out/uart-A.log"));
+}
+
+TEST_CASE("the tail is that of the blamed node, its last eight lines, with the number of the first") {
+  Scene scene;
+  scene.state.statusLine(1, "service netstackd exit signal 11", scene.start + 2 * kj::SECONDS);
+  auto text = scene.text();
+  CHECK(has(text, "  services  node B: netstackd ended: signal 11"));
+  CHECK(has(text, "  tail      node B, uart-B.log from line 7"));
+  CHECK(text.back() == "    | line 14");
+  CHECK(!has(text, "    | line 6"));
+  CHECK(!has(text, "  tail      node A, uart-A.log from line 7"));
+}
+
+TEST_CASE("a pass tells markers, time, the exit channel and the packets, and every warning") {
+  Scene scene;
+  scene.facts.total = 2900 * kj::MILLISECONDS;
+  scene.state.warn(kj::str("something odd"));
+  auto text = passText(scene.state, scene.facts, nullptr);
+  CHECK(text[0] == kj::str("PASS  2/", scene.state.requiredCount(), " markers  2.9 s  exit channel - -"));
+  CHECK(has(text, "      warning: something odd"));
+  CHECK(text.back() == "      logs /out");
+}
+
+}  // namespace
+}  // namespace nexus::vmtest
