@@ -110,15 +110,6 @@ BundleInfo infoOf(const Bundle& bundle) {
 
 }  // namespace
 
-bool isStoreName(kj::StringPtr name) {
-  if (name.size() == 0 || name.size() > 255 || name[0] == '.') return false;
-  for (char c : name) {
-    bool plain = ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') || ('0' <= c && c <= '9');
-    if (!plain && c != '.' && c != '_' && c != '-' && c != '+') return false;
-  }
-  return true;
-}
-
 BundleStore::BundleStore(kj::StringPtr folder, const StoreLimits& limits)
     : folder(kj::heapString(folder)), limits(limits) {
   int fd;

@@ -53,7 +53,4 @@ class BundleStore {
   StoreLimits limits;
 };
 
-// A name of a bundle, a version, a file or a folder: 1 to 255 of letters, digits and "._-+", not beginning with a dot.
-bool isStoreName(kj::StringPtr name);
-
 }  // namespace nexus

@@ -9,8 +9,6 @@
 
 #include <algorithm>
 
-#include "daemons/bundlemgrd/bundle-store.h"
-
 namespace nexus {
 
 namespace {
@@ -77,6 +75,15 @@ struct Walk {
 };
 
 }  // namespace
+
+bool isStoreName(kj::StringPtr name) {
+  if (name.size() == 0 || name.size() > 255 || name[0] == '.') return false;
+  for (char c : name) {
+    bool plain = ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') || ('0' <= c && c <= '9');
+    if (!plain && c != '.' && c != '_' && c != '-' && c != '+') return false;
+  }
+  return true;
+}
 
 kj::Array<FolderEntry> readFolder(int folder, kj::StringPtr path, size_t maxEntries) {
   kj::Vector<FolderEntry> entries;

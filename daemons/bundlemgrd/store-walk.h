@@ -7,6 +7,9 @@
 
 namespace nexus {
 
+// A name of a bundle, a version, a file or a folder: 1 to 255 of letters, digits and "._-+", not beginning with a dot.
+bool isStoreName(kj::StringPtr name);
+
 // Why a bundle is left out; the walk ends with it. What is wrong with the whole store is an exception instead.
 struct Refusal {
   kj::String reason;

@@ -182,9 +182,7 @@ bool NoiseXk::isDead() const {
 }
 
 kj::Maybe<const KeyBytes&> NoiseXk::remoteStatic() const {
-  // Between the key and the payload of message 3 the responder knows a claim, not a proof: it shows only after the
-  // message.
-  if (!state->initiator && !isFinished()) return nullptr;
+  // The responder learns it within one message, and forgets it when that message fails: a claim never shows.
   return state->remoteStatic.map([](const KeyBytes& k) -> const KeyBytes& { return k; });
 }
 
