@@ -1,8 +1,8 @@
 #pragma once
 // The network stack of one node: lwIP with a frame port below it, and the one door to lwIP's globals. At most one
-// exists in a process at a time; another may be made after it is destroyed, and finds lwIP as new. Owned by a daemon or
-// a test; time, randomness and frames are handed in. TcpConn, TcpListener, UdpConn, IcmpEcho and DhcpClient stand on
-// it. Knows nothing of RPC, clients or policy.
+// exists in a process at a time; another may be made after it is destroyed, and finds lwIP as new (but for the phase of
+// router solicitations). Owned by a daemon or a test; time, randomness and frames are handed in. TcpConn, TcpListener,
+// UdpConn, IcmpEcho and DhcpClient stand on it. Knows nothing of RPC, clients or policy.
 //
 // Single thread, one kj event loop, nothing blocks, nothing polls: lwIP runs when a frame arrives, when one of its
 // deadlines has come, or when one of the classes above calls it.

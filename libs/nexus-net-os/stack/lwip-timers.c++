@@ -75,12 +75,23 @@ kj::Maybe<uint64_t> LwipTimers::next() const {
   return earliest;
 }
 
+// tcp_tmr() without its static counter, so that every stack begins alike.
+void LwipTimers::runTcp() {
+  tcp_fasttmr();
+  slowTick = !slowTick;
+  if (slowTick) tcp_slowtmr();
+}
+
 void LwipTimers::runDue(uint64_t nowMs) {
   for (int i = 0; i < lwip_num_cyclic_timers; ++i) {
     Entry& entry = entries[i];
     auto& timer = lwip_cyclic_timers[i];
     if (!entry.armed || entry.due > nowMs) continue;
-    timer.handler();
+    if (timer.handler == tcp_tmr) {
+      runTcp();
+    } else {
+      timer.handler();
+    }
     entry.due += timer.interval_ms;
     if (entry.due <= nowMs) entry.due = nowMs + timer.interval_ms;  // far behind: do not run a burst
     entry.armed = needed(timer.handler);

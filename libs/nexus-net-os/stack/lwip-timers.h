@@ -29,6 +29,9 @@ class LwipTimers {
   };
   static constexpr size_t MAX = 16;
   std::array<Entry, MAX> entries;
+  bool slowTick = false;  // the slow half of the TCP timer runs every other time
+
+  void runTcp();
 };
 
 }  // namespace nexus
