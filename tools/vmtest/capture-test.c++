@@ -93,8 +93,7 @@ TEST_CASE("frames beyond the limit are counted and not kept") {
   CHECK(capture.counters().arp == 3);
 }
 
-// pcap
-// ---------------------------------------------------------------------------------------------------------------------------------------
+// pcap ----------------------------------------
 
 kj::Array<kj::byte> pcapOf(kj::ArrayPtr<const kj::byte> frame, bool swapped, bool nanos) {
   kj::Vector<kj::byte> out;

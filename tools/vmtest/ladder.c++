@@ -30,8 +30,7 @@ constexpr Rung forbid(Phase phase, kj::byte node, const Marker& marker) {
   return {phase, node, Need::FORBIDDEN, &marker};
 }
 
-// qemu_test
-// ------------------------------------------------------------------------------------------------------------------------------
+// qemu_test ----------------------------------------
 
 constexpr Rung QEMU_TEST_RUNGS[] = {
     launched(A),
@@ -74,8 +73,7 @@ constexpr PhaseBudget QEMU_TEST_PHASES[] = {
 // The driver restart step kills virtionetd once.
 constexpr ExpectedExit QEMU_TEST_EXITS[] = {{"virtionetd"_kj, "signal 9"_kj, 1}};
 
-// dma_isolation_control
-// --------------------------------------------------------------------------------------------------------------------
+// dma_isolation_control ----------------------------------------
 
 constexpr Rung CONTROL_RUNGS[] = {
     launched(A),
@@ -85,8 +83,7 @@ constexpr Rung CONTROL_RUNGS[] = {
 
 constexpr PhaseBudget CONTROL_PHASES[] = {{Phase::LAUNCH, 10 * SEC}, {Phase::ISOLATION, 30 * SEC}};
 
-// os2vm
-// ------------------------------------------------------------------------------------------------------------------------------------
+// os2vm ----------------------------------------
 
 constexpr Rung OS2VM_RUNGS[] = {
     launched(A),

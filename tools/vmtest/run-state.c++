@@ -48,8 +48,7 @@ RunState::RunState(const Profile& profile, Phase until, Limits limits, kj::TimeP
   KJ_REQUIRE(profile.find(until) != nullptr, "not a phase of this profile", phaseName(until));
 }
 
-// What the guests say
-// ----------------------------------------------------------------------------------------------------------------------
+// What the guests say ----------------------------------------
 
 void RunState::consoleLine(kj::byte node, kj::StringPtr line, kj::uint number, kj::TimePoint now) {
   if (currentStage == Stage::FINISHED) return;
@@ -236,8 +235,7 @@ void RunState::reachExpectedFail(kj::byte node, kj::StringPtr line, kj::TimePoin
   completePhases(now);
 }
 
-// What happens to the guests
-// ---------------------------------------------------------------------------------------------------------------
+// What happens to the guests ----------------------------------------
 
 void RunState::nodeExited(kj::byte node, kj::StringPtr how, kj::TimePoint now) {
   auto& n = nodes[node];
@@ -271,8 +269,7 @@ void RunState::finish(kj::TimePoint now) {
   currentStage = Stage::FINISHED;
 }
 
-// Time
-// -------------------------------------------------------------------------------------------------------------------------------------
+// Time ----------------------------------------
 
 kj::Duration RunState::budget(Phase phase) const {
   return KJ_ASSERT_NONNULL(theProfile.find(phase)).budget * int64_t(limits.factor);
@@ -302,8 +299,7 @@ void RunState::timeOut(kj::StringPtr why, kj::TimePoint now) {
   fail(kind, rung.phase, rung.node, &rung, kj::str("\"", rung.text(), "\" did not come: ", why), now);
 }
 
-// Bookkeeping
-// ------------------------------------------------------------------------------------------------------------------------------
+// Bookkeeping ----------------------------------------
 
 void RunState::reach(size_t index, kj::StringPtr line, kj::uint number, bool byAlternative, kj::TimePoint now) {
   if (reachedRungs[index] != nullptr) return;

@@ -52,8 +52,7 @@ kj::Promise<int> Run::execute(kj::Promise<void> interrupt) {
   co_return report();
 }
 
-// Before any guest
-// --------------------------------------------------------------------------------------------------------------------------
+// Before any guest ----------------------------------------
 
 kj::Maybe<int> Run::preflight() {
   auto found = findProgram(options.qemu, env.searchPath);
@@ -146,8 +145,9 @@ kj::Promise<kj::String> Run::qemuVersion() {
   QemuProcess process(io.unixEventPort, args, nullptr, output.theirs.get());
   output.theirs = nullptr;
   auto stream = io.lowLevelProvider->wrapInputFd(kj::mv(output.ours));
-  auto text = co_await stream->readAllText(4096);
-  co_return firstLine(text);
+  auto text = firstLine(co_await stream->readAllText(4096));
+  constexpr kj::StringPtr PREFIX = "QEMU emulator version "_kj;
+  co_return kj::str(text.startsWith(PREFIX) ? text.slice(PREFIX.size()) : kj::StringPtr(text));
 }
 
 kj::Promise<void> Run::prepare() {
@@ -172,14 +172,15 @@ kj::Promise<void> Run::prepare() {
 }
 
 void Run::header() {
+  auto version =
+      kj::heapString(facts.qemuVersion.begin(), facts.qemuVersion.findFirst(' ').orDefault(facts.qemuVersion.size()));
   screen.line(
-      kj::str("nexus-net ", profile.name, "  accel=", facts.accel, " (", facts.accelReason, ")  ", facts.qemuVersion));
-  screen.line(kj::str("  kernel ", facts.kernelVersion, "  memory ", options.memoryMiB, " MiB  pcap ", facts.pcapMode,
-                      "  out ", facts.outDir));
+      kj::str("nexus-net ", profile.name, "  accel ", facts.accel, " (", facts.accelReason, ")  QEMU ", version));
+  screen.line(kj::str("  kernel ", facts.kernelVersion, "  memory ", options.memoryMiB, " MiB  pcap ", facts.pcapMode));
+  screen.line(kj::str("  out ", facts.outDir));
 }
 
-// The guests
-// --------------------------------------------------------------------------------------------------------------------------------
+// The guests ----------------------------------------
 
 kj::Vector<kj::String> Run::guestWords(kj::byte node) {
   kj::Vector<kj::String> words;
@@ -266,8 +267,7 @@ kj::Promise<void> Run::settle() {
   screen.settle(state, now());
 }
 
-// Afterwards
-// --------------------------------------------------------------------------------------------------------------------------------
+// Afterwards ----------------------------------------
 
 kj::Array<const Capture*> Run::captures() {
   if (!facts.captured) return nullptr;
@@ -344,8 +344,7 @@ void Run::tidyUp() {
   });
 }
 
-// implements GuestListener, ErrorHandler
-// --------------------------------------------------------------------------------------------------
+// implements GuestListener, ErrorHandler ----------------------------------------
 
 void Run::onConsoleLine(kj::byte node, kj::StringPtr line, kj::uint number) {
   KJ_ASSERT_NONNULL(runState).consoleLine(node, line, number, now());
