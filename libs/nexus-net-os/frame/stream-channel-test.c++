@@ -281,6 +281,21 @@ TEST_CASE("a listener takes one peer after the other at a real path; a connector
   }
 }
 
+TEST_CASE("a connector that comes before its listener finds it later") {
+  auto io = kj::setupAsyncIo();
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  kj::String path = kj::str("stream-late-", getpid());
+  StreamChannel connecting(io.unixEventPort, timer, unixStreamConnector(path));
+  io.waitScope.poll();
+  CHECK_FALSE(connecting.linkState().up);
+  StreamChannel listening(io.unixEventPort, timer, unixStreamListener(io.unixEventPort, path));
+  KJ_DEFER(unlink(path.cStr()));
+  timer.advanceTo(timer.now() + StreamChannel::FIRST_DELAY);
+  for (int i = 0; i < 10; i++) io.waitScope.poll();
+  CHECK(connecting.linkState().up);
+  CHECK(listening.linkState().up);
+}
+
 TEST_CASE("a path that is no socket address is refused with the name of the setting") {
   auto io = kj::setupAsyncIo();
   CHECK_THROWS(unixStreamConnector(""));

@@ -105,7 +105,9 @@ kj::Promise<void> StreamChannel::connectLoop() {
   auto delay = FIRST_DELAY;
   for (;;) {
     kj::Maybe<kj::AutoCloseFd> connected;
-    co_await connect().then([&](kj::AutoCloseFd fd) { connected = kj::mv(fd); }, [](kj::Exception&&) {});
+    co_await kj::evalNow([&] {
+      return connect();
+    }).then([&](kj::AutoCloseFd fd) { connected = kj::mv(fd); }, [](kj::Exception&&) {});
     KJ_IF_MAYBE (fd, connected) {
       totals.connections++;
       connection = kj::heap<Connection>(eventPort, kj::mv(*fd));
