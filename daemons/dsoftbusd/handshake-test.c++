@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <kj/debug.h>
+#include <kj/encoding.h>
 
 #include "daemons/dsoftbusd/tap-stream.h"
 #include "libs/nexus-net-os/testing/fixed-entropy.h"
@@ -206,6 +207,47 @@ TEST_CASE("a peer that is silent, slow or gone costs five seconds at most") {
     Fixture f;  // the initiator waits for an answer
     CHECK(kindOf(f.sim.run(f.initiate(ExpectedPeer::of(f.server.publicIdentity())))) == Kind::TIMED_OUT);
   }
+}
+
+// The same byte for ever, so that the example of the documentation can be computed again.
+class ConstantEntropy final : public Entropy {
+ public:
+  explicit ConstantEntropy(kj::byte value) : value(value) {}
+  void fill(kj::ArrayPtr<kj::byte> out) override { memset(out.begin(), value, out.size()); }
+
+ private:
+  kj::byte value;
+};
+
+TEST_CASE("the example in docs/distributed/dsoftbus-os.md is what is sent") {
+  Fixture f;
+  ConstantEntropy clientEphemeral(0x11), serverEphemeral(0x22);
+  auto a = DeviceIdentity::forTest("node-a"), b = DeviceIdentity::forTest("node-b");
+  kj::Vector<kj::Array<kj::byte>> answers;
+  auto responding =
+      respondToHandshake(kj::heap<TapStream>(kj::mv(f.pipe.ends[1]), answers), b, f.sim.timer, serverEphemeral);
+  auto initiated = f.sim.run(initiateHandshake(kj::heap<TapStream>(kj::mv(f.pipe.ends[0]), f.sent), a,
+                                               ExpectedPeer::of(b.publicIdentity()), f.sim.timer, clientEphemeral));
+  auto responded = f.sim.run(kj::mv(responding));
+  auto& channel = *initiated.get<HandshakeDone>().channel;
+  auto received = responded.get<HandshakeDone>().channel->receive();
+  f.sim.run(channel.send(PingMessage{1, "PING"_kj.asBytes()}));
+  f.sim.run(kj::mv(received));
+  CHECK(kj::encodeHex(f.sent[0]) ==
+        "000000307b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13ad26ab8fe7892faaab287e67"
+        "9ed4972d"_kj);
+  CHECK(kj::encodeHex(answers[0]) ==
+        "000000900faa684ed28867b97f4a6a2dee5df8ce974e76b7018e3f22a1c4cf2678570f20d331902544b5d80b6cc2c582"
+        "5fb8b8f2e9d9de472d493d7776c23c23c24030ca4668eae267978d8641959927f8b09061e4388f107739dce8774f995a"
+        "0362f1c5a10629820c008f23d91ed17177ab7363db910157e62878683dd9510ceaa20cb778a16914ba8fa88220021850"
+        "76cdec0e"_kj);
+  CHECK(kj::encodeHex(f.sent[1]) ==
+        "000000a08b1dbc3c22b44a27bdd3c37dda0830b69c25682a333cf7bc6579851ec84e18230600de2d0a10836db47cdc39"
+        "b9202df345e74f97a4d93712f542d5b5b420cbfb170f28e9fd07d055d53b29492b8c3f3c3a685cf6db920b4eaf577720"
+        "1d032ad646465f0d8948bcf44f0539c5d4263304c614b60a7cf984682eda2b34d347fc821732bde63b1e7a07119de64f"
+        "ed628db421d6e08451f8465fff93acca383e74e1"_kj);
+  CHECK(kj::encodeHex(f.sent[2]) == "0000001dfd6f830b35b69ddebd3e37520ec49e379af1c037f58ef3d7414413b256"_kj);
+  CHECK(toHex(channel.handshakeHash()) == "df64bfb7a6f4e0e5a941c411d12a42050d58c1b7b0b050ed451ca2ba0f05a113"_kj);
 }
 
 }  // namespace
