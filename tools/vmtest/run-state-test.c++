@@ -233,6 +233,19 @@ TEST_CASE("a step that the status channel never confirmed is found at the end") 
   CHECK(run.failure().kind == FailureKind::DISAGREEMENT);
 }
 
+TEST_CASE("a step that is not on the ladder is compared all the same") {
+  Run both(os2vmProfile()), one(os2vmProfile());
+  both.healthy();
+  both.say(0, "SELFTEST: net iface ok");
+  both.status(0, "step net-iface ok");
+  both.state.finish(both.now);
+  CHECK(both.state.passed());
+  one.healthy();
+  one.status(0, "step net-iface ok");
+  one.state.finish(one.now);
+  CHECK(one.failure().kind == FailureKind::DISAGREEMENT);
+}
+
 TEST_CASE("a run that was asked to stop after a phase passes there and ignores what only later phases need") {
   Run run(os2vmProfile(), "session");
   run.healthy("dsoftbusd: cross-vm session ok node-a");

@@ -11,6 +11,12 @@ namespace {
 constexpr size_t WARNINGS_MAX = 32;
 constexpr size_t SERVICE_EVENTS_MAX = 64;
 
+constexpr const Marker* ALL_MARKERS[] = {
+#define NEXUS_MARKER(constant, text, owner, proves) &marker::constant,
+#include "libs/nexus-net-os/daemon/marker-table.h"
+#undef NEXUS_MARKER
+};
+
 bool contains(kj::StringPtr text, kj::StringPtr word) {
   for (size_t i = 0; i + word.size() <= text.size(); i++) {
     if (text.slice(i).startsWith(word)) return true;
@@ -100,10 +106,10 @@ bool RunState::matchRungs(kj::byte node, kj::StringPtr line, kj::uint number, kj
     }
     reach(i, line, number, alternative, now);
   }
-  // Only steps of the ladder are compared: the others have no marker of their own.
-  for (auto& rung : theProfile.rungs) {
-    if (rung.node != node || !satisfies(rung, line)) continue;
-    KJ_IF_MAYBE (step, stepName(rung.marker->text)) nodes[node].agreement.onConsole(*step, true);
+  // Whatever step speaks is compared, also one that this ladder does not wait for.
+  for (auto* known : ALL_MARKERS) {
+    if (!carriesMarker(line, known->text)) continue;
+    KJ_IF_MAYBE (step, stepName(known->text)) nodes[node].agreement.onConsole(*step, true);
   }
   return true;
 }
