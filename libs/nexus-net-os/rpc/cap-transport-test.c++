@@ -73,6 +73,25 @@ TEST_CASE("a file descriptor travels inside a capability") {
   CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
 }
 
+TEST_CASE("the bootstrap object of a connection that has ended fails its calls, as often as it is asked for") {
+  Fixture f;
+  auto pipe = f.io.provider->newCapabilityPipe();
+  CapConnection client(kj::mv(pipe.ends[1]));
+  auto pending = client.bootstrap().castAs<idl::Attachment>().startRequest().send();
+  pipe.ends[0] = nullptr;
+  CHECK_THROWS_AS(pending.wait(f.io.waitScope), kj::Exception);
+  // Before anybody has noticed, and after.
+  for (int i = 0; i < 3; i++) {
+    try {
+      client.bootstrap().castAs<idl::Attachment>().startRequest().send().wait(f.io.waitScope);
+      FAIL("an answer from nobody");
+    } catch (const kj::Exception& e) {
+      CHECK(e.getType() == kj::Exception::Type::DISCONNECTED);
+    }
+    client.onDisconnect().wait(f.io.waitScope);
+  }
+}
+
 TEST_CASE("a connection above the bound is closed and counted") {
   Fixture f;
   CapServer server(f.factory(), {.maxConnections = 1});

@@ -66,11 +66,22 @@ struct CapConnection::Impl {
   kj::Own<kj::AsyncCapabilityStream> stream;
   capnp::TwoPartyVatNetwork network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
+  // Asked for once. An RpcSystem that has lost its connection would make a second one over the stream that is already
+  // shut down, and fail where no exception may leave; this reference only fails its calls.
+  capnp::Capability::Client root;
 
   Impl(kj::Own<kj::AsyncCapabilityStream> s, const RpcLimits& limits)
       : stream(kj::mv(s)),
         network(*stream, limits.maxFdsPerMessage, capnp::rpc::twoparty::Side::CLIENT, readerOptions(limits)),
-        rpc(capnp::makeRpcClient(network)) {}
+        rpc(capnp::makeRpcClient(network)),
+        root(askForRoot(rpc)) {}
+
+  static capnp::Capability::Client askForRoot(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& rpc) {
+    capnp::MallocMessageBuilder message(8);
+    auto vatId = message.initRoot<capnp::rpc::twoparty::VatId>();
+    vatId.setSide(capnp::rpc::twoparty::Side::SERVER);
+    return rpc.bootstrap(vatId);
+  }
 };
 
 CapConnection::CapConnection(kj::Own<kj::AsyncCapabilityStream> stream, const RpcLimits& limits)
@@ -79,10 +90,7 @@ CapConnection::CapConnection(kj::Own<kj::AsyncCapabilityStream> stream, const Rp
 CapConnection::~CapConnection() noexcept(false) = default;
 
 capnp::Capability::Client CapConnection::bootstrap() {
-  capnp::MallocMessageBuilder message(8);
-  auto vatId = message.initRoot<capnp::rpc::twoparty::VatId>();
-  vatId.setSide(capnp::rpc::twoparty::Side::SERVER);
-  return impl->rpc.bootstrap(vatId);
+  return impl->root;
 }
 
 kj::Promise<void> CapConnection::onDisconnect() {

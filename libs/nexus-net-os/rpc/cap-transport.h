@@ -57,6 +57,7 @@ class CapConnection {
   ~CapConnection() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(CapConnection);
 
+  // The same object each time; its calls fail as DISCONNECTED once the connection has ended.
   capnp::Capability::Client bootstrap();
 
   // Resolves when the connection has ended.
