@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <kj/encoding.h>
 
+#include "libs/nexus-net-os/stack/pbuf-bridge.h"
 #include "libs/nexus-net-os/stack/stack-fixture.h"
 #include "libs/nexus-net-os/stack/tcp-listener.h"
 #include "libs/nexus-net-os/stack/tiny-tcp.h"
@@ -231,7 +232,7 @@ TEST_CASE("when the heap is full frames are dropped and counted, and the stack g
   far.mss = 500;  // copied, not lent
   far.send(kj::heapArray<kj::byte>(100 * 1000));
   f.sim.settle();
-  CHECK(f.stack.counters().rxNoBuffer > 0);
+  if (PbufBridge::LENDS) CHECK(f.stack.counters().rxNoBuffer > 0);  // else frames have memory of their own
   conn->abort();
   f.peer.sendUdp(7, 5000, bytesOf("alive"));
   CHECK(textOf(f.sim.run(bound.conn->receive()).data) == "alive");

@@ -8,12 +8,6 @@
 namespace nexus {
 namespace {
 
-#if __has_feature(address_sanitizer)
-constexpr bool EXACT_HEAP = true;
-#else
-constexpr bool EXACT_HEAP = false;
-#endif
-
 // Copies from the pieces, starting `skip` bytes in, until `out` is full.
 void gather(kj::ArrayPtr<ReceivedPiece> pieces, size_t skip, kj::ArrayPtr<kj::byte> out) {
   for (auto& piece : pieces) {
@@ -41,7 +35,7 @@ struct ExactPbuf {
     auto* self = new ExactPbuf{};
     self->memory = static_cast<kj::byte*>(malloc(size));
     self->custom.custom_free_function = &ExactPbuf::release;
-    return pbuf_alloced_custom(PBUF_RAW, size, PBUF_RAM, &self->custom, self->memory, size);
+    return pbuf_alloced_custom(PBUF_RAW, size, PBUF_REF, &self->custom, self->memory, size);
   }
 };
 
@@ -55,7 +49,7 @@ struct PbufBridge::Lent {
 };
 
 PbufBridge::PbufBridge(size_t maxLentPieces, StackCounters& counters)
-    : counters(counters), pool(kj::heapArray<Lent>(EXACT_HEAP ? 0 : maxLentPieces)) {
+    : counters(counters), pool(kj::heapArray<Lent>(LENDS ? maxLentPieces : 0)) {
   for (auto& lent : pool) {
     lent.bridge = this;
     lent.custom.custom_free_function = &PbufBridge::freeLent;
@@ -106,7 +100,7 @@ pbuf* PbufBridge::wrap(kj::ArrayPtr<ReceivedPiece> pieces) {
 pbuf* PbufBridge::copyWhole(kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<ReceivedPiece> pieces, size_t total) {
   size_t padded = kj::max(total, FrameFilter::MIN_FRAME);
   if (padded > UINT16_MAX) return nullptr;
-  pbuf* p = EXACT_HEAP ? ExactPbuf::make(padded) : pbuf_alloc(PBUF_RAW, padded, PBUF_RAM);
+  pbuf* p = LENDS ? pbuf_alloc(PBUF_RAW, padded, PBUF_RAM) : ExactPbuf::make(padded);
   if (p == nullptr) return nullptr;
   auto* bytes = static_cast<kj::byte*>(p->payload);
   memcpy(bytes, head.begin(), head.size());

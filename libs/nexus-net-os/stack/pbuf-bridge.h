@@ -20,6 +20,12 @@ class PbufBridge {
   static constexpr size_t MIN_LENT = 512;
   static constexpr size_t MAX_FRAME = 65535 + 14;
 
+#if __has_feature(address_sanitizer)
+  static constexpr bool LENDS = false;
+#else
+  static constexpr bool LENDS = true;
+#endif
+
   PbufBridge(size_t maxLentPieces, StackCounters& counters);
 
   // Every pbuf must be gone.

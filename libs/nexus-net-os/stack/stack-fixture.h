@@ -29,6 +29,12 @@ struct StackFixture {
     peer.sent.clear();
   }
 
+  // What the stack still sends while it ends concerns nobody; the test's variables may be gone.
+  ~StackFixture() noexcept(false) {
+    peer.lose = nullptr;
+    peer.onFrame = nullptr;
+  }
+
   kj::Promise<void> start() {
     return stack.runLoop().eagerlyEvaluate([](kj::Exception&& e) { KJ_LOG(FATAL, "the stack's loop has ended", e); });
   }

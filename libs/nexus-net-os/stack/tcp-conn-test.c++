@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "libs/nexus-net-os/stack/pbuf-bridge.h"
 #include "libs/nexus-net-os/stack/stack-fixture.h"
 #include "libs/nexus-net-os/stack/tiny-tcp.h"
 
@@ -237,8 +238,10 @@ TEST_CASE("peek and consume see the same bytes as read, in place") {
   auto data = f.randomBytes(20000);
   f.far.send(data);
   f.sim.settle();
-  CHECK(f.stack.counters().rxInPlace > 5);
-  CHECK(f.peer.outstanding() > 5);  // the payload lies in the port's memory
+  if (PbufBridge::LENDS) {
+    CHECK(f.stack.counters().rxInPlace > 5);
+    CHECK(f.peer.outstanding() > 5);  // the payload lies in the port's memory
+  }
   kj::Vector<kj::byte> got;
   while (conn->available() > 0) {
     auto piece = conn->peek();
@@ -537,7 +540,7 @@ TEST_CASE("when the stack goes, connections fail as disconnected and hold nothin
     auto data = kj::heapArray<kj::byte>(5000);
     far.send(data);
     sim.settle();
-    CHECK(peer.outstanding() > 0);
+    CHECK((peer.outstanding() > 0) == PbufBridge::LENDS);
     gone = conn->whenDisconnected();
   }
   CHECK(peer.outstanding() == 0);
