@@ -65,7 +65,8 @@ TEST_CASE("the kernel command line names profile and node and takes further flag
   flagged.iommuPlatform = false;
   auto args = qemuCommand(flagged);
   CHECK(after(args, "-append") ==
-        "console=ttyS0 panic=-1 quiet loglevel=4 intel_iommu=on nexus.profile=os2vm nexus.node=b nexus.dns=5353 "
+        "console=ttyS0 panic=-1 no_timer_check quiet loglevel=4 intel_iommu=on nexus.profile=os2vm nexus.node=b "
+        "nexus.dns=5353 "
         "nexus.scale=400");
   CHECK(after(args, "-device", 1).startsWith("virtio-net-pci,netdev=n0,disable-legacy=on,iommu_platform=off"));
 }
