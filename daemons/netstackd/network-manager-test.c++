@@ -355,6 +355,31 @@ TEST_CASE("addresses of a wrong length, missing addresses and oversized data are
   CHECK(f.typeOf(join.send().ignoreResult()) == Type::FAILED);
 }
 
+TEST_CASE("a client that sends garbage instead of RPC messages loses its connection and harms nobody") {
+  constexpr uint64_t SEED = 20240607;
+  CAPTURE(SEED);
+  FixedEntropy random(SEED);
+  NetFixture f;
+  auto neighbour = f.newClient();
+  auto ends = f.connection(f.managerOf(*neighbour));
+  for (int round = 0; round < 200; round++) {
+    auto pipe = f.clock.io.provider->newCapabilityPipe();
+    f.server.accept(kj::mv(pipe.ends[0]));
+    auto garbage = kj::heapArray<kj::byte>(8 + random.next() % 512);
+    random.fill(garbage);
+    // Half of them as something that looks like a message of one small segment, some as one of 2^32 segments.
+    if (round % 2 == 0) memset(garbage.begin(), 0, 8), garbage[4] = (garbage.size() - 8) / 8;
+    if (round % 5 == 0) memset(garbage.begin(), 0xff, 4);
+    f.clock.run(pipe.ends[1]->write(garbage.begin(), garbage.size()));
+    pipe.ends[1] = nullptr;
+    f.clock.settle();
+  }
+  f.clock.run(f.send(ends.near, "still here"_kj.asBytes()));
+  CHECK(f.clock.run(f.recv(ends.far)) == "still here");
+  CHECK(f.server.connectionCount() == 1);
+  CHECK(f.node->counters.clientsNow == 1);
+}
+
 TEST_CASE(
     "getConfig answers at once, then again when something has changed, and the last wait is cancelled without harm") {
   NetFixture f;
