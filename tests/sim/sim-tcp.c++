@@ -77,7 +77,7 @@ class SimTcpListener final : public idl::TcpListener::Server {
 
   kj::Promise<void> acceptOne(AcceptContext context) {
     auto pair = co_await state->accept();
-    KJ_ON_SCOPE_FAILURE(pair->reset());
+    KJ_ON_SCOPE_FAILURE(state->giveBack(kj::mv(pair)));  // no room for it: somebody may accept it later
     auto socketTicket = quota->take(ClientQuota::Kind::TCP_SOCKET);
     auto results = context.getResults();
     pair->address(0).toIdl(results.initRemote());
@@ -212,6 +212,10 @@ kj::Promise<kj::Own<TcpPair>> TcpListenerState::accept() {
   auto pair = kj::mv(pending.front());
   pending.pop_front();
   co_return kj::mv(pair);
+}
+
+void TcpListenerState::giveBack(kj::Own<TcpPair> pair) {
+  pending.push_front(kj::mv(pair));
 }
 
 void TcpListenerState::close() {

@@ -72,6 +72,7 @@ class TcpListenerState final : public kj::Refcounted {
   bool isFull() const { return pending.size() >= backlog; }
   void offer(kj::Own<TcpPair> pair);
   kj::Promise<kj::Own<TcpPair>> accept();  // DISCONNECTED once closed
+  void giveBack(kj::Own<TcpPair> pair);    // what accept() gave, to the front
   void close();
 
   const SocketAddress local;

@@ -108,7 +108,7 @@ kj::Promise<ClientDatagramPort::Datagram> ClientDatagramPort::receive() {
       waiting = nullptr;
       co_return kj::mv(taken);
     }
-    // Every caller joins the one call; a failed one stays, and fails them all.
+    // Every caller joins the one call.
     if (!receiving) {
       receiving = true;
       next = receiveOne().fork();
@@ -118,9 +118,9 @@ kj::Promise<ClientDatagramPort::Datagram> ClientDatagramPort::receive() {
 }
 
 kj::Promise<void> ClientDatagramPort::receiveOne() {
+  KJ_DEFER(receiving = false);
   co_await ready.addBranch();
   waiting = co_await KJ_ASSERT_NONNULL(socket).recvFromRequest().send();
-  receiving = false;
 }
 
 }  // namespace nexus

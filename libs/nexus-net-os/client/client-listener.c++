@@ -43,7 +43,7 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> ClientListener::accept() {
       accepted.pop_front();
       co_return kj::mv(stream);
     }
-    // Every caller joins the one call; a failed one stays, and fails them all.
+    // Every caller joins the one call.
     if (!accepting) {
       accepting = true;
       next = acceptOne().fork();
@@ -53,10 +53,10 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> ClientListener::accept() {
 }
 
 kj::Promise<void> ClientListener::acceptOne() {
+  KJ_DEFER(accepting = false);
   co_await ready.addBranch();
   auto response = co_await KJ_ASSERT_NONNULL(listener).acceptRequest().send();
   accepted.push_back(co_await openClientStream(response.getSocket(), lowLevel));
-  accepting = false;
 }
 
 kj::uint ClientListener::getPort() {

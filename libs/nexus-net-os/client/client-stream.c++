@@ -48,7 +48,10 @@ kj::Promise<void> ClientStream::fill() {
                        received = kj::mv(response);
                      }
                    },
-                   [this](kj::Exception&& exception) { kj::throwFatalException(noted(kj::mv(exception))); })
+                   [this](kj::Exception&& exception) {
+                     recvPending = false;
+                     kj::throwFatalException(noted(kj::mv(exception)));
+                   })
                .fork();
   }
   return KJ_ASSERT_NONNULL(recv).addBranch();
@@ -79,12 +82,13 @@ kj::Promise<void> ClientStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::
       filled += amount, offset += amount;
       if (offset == pieces[index].size()) index++, offset = 0;
     }
-    inFlight.push_back(request.send().ignoreResult());
+    inFlight.push_back(request.send().ignoreResult().catch_(
+        [this](kj::Exception&& exception) { kj::throwFatalException(noted(kj::mv(exception))); }));
   }
   while (!inFlight.empty()) {
     auto oldest = kj::mv(inFlight.front());
     inFlight.pop_front();
-    co_await oldest.catch_([this](kj::Exception&& exception) { kj::throwFatalException(noted(kj::mv(exception))); });
+    co_await oldest;
   }
 }
 

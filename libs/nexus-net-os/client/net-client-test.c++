@@ -190,6 +190,26 @@ TEST_CASE("a cancelled accept leaves the connection to the next one") {
   CHECK(f.clock.run(stream->readAllText()) == "early");
 }
 
+TEST_CASE("an accept that fails because the client holds too much works again once it holds less") {
+  SimClock clock;
+  SimNetwork::Options options;
+  options.limits.tcpSockets = 1;
+  SimNetwork network(clock.timer, options);
+  network.addNode("node-a", IpAddress::v4(10, 42, 0, 10));
+  NetClient server(network.manager("node-a")), one(network.manager("node-a")), two(network.manager("node-a"));
+  auto receiver = clock.run(server.listen(at("*:7000")));
+  auto first = clock.run(one.address(at("10.42.0.10:7000"))->connect());
+  auto second = clock.run(two.address(at("10.42.0.10:7000"))->connect());
+  auto held = clock.run(receiver->accept());
+  CHECK(failureOf(clock, receiver->accept().ignoreResult()).getType() == kj::Exception::Type::OVERLOADED);
+  held = nullptr;
+  clock.advance(kj::SECONDS);
+  held = clock.run(receiver->accept());
+  clock.run(second->write("second", 6));
+  second = nullptr;
+  CHECK(clock.run(held->readAllText()) == "second");
+}
+
 TEST_CASE("datagrams keep their boundaries and carry where they came from") {
   Fixture f;
   auto a = f.clock.run(f.onA().bindDatagramPort(at("*:37020")));
