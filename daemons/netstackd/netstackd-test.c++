@@ -117,6 +117,49 @@ TEST_CASE("the interface is up only once the link is, and the facade only after 
   CHECK(f.story() == "net: lwip iface up 10.42.0.11\nnetstackd: facade up");
 }
 
+TEST_CASE("a connection outlives its driver: what was sent while the link was away arrives once it is back") {
+  DaemonFixture f;
+  f.config.setAddressing(config::Netstackd::Addressing::STATIC);
+  f.config.setAddress("10.42.0.10/24");
+  f.start();
+  f.pass(2 * kj::SECONDS);
+  auto manager = f.it().newManager(NetPolicy::allowEverything());
+  auto listening = manager.createTcpListenerRequest();
+  at("*:7000").toIdl(listening.initLocal());
+  auto listener = f.clock.run(listening.send().dropPipeline()).getListener();
+
+  TcpFields fields{.sourcePort = 5000, .destinationPort = 7000, .sequence = 1000, .flags = TcpFields::SYN};
+  f.peer.sendTcp(fields);
+  f.clock.settle();
+  auto answer = KJ_ASSERT_NONNULL(f.peer.take([](auto& frame) { return frame.has(TcpFields::SYN | TcpFields::ACK); }));
+  fields.sequence = 1001, fields.acknowledgement = answer.tcp.sequence + 1, fields.flags = TcpFields::ACK;
+  f.peer.sendTcp(fields);
+  auto socket = f.clock.run(listener.acceptRequest().send().dropPipeline()).getSocket();
+
+  // The driver is gone: the port takes nothing and says so.
+  f.peer.state = {.up = false, .mtu = 1500, .reason = "driver away"};
+  f.peer.capacity = 0;
+  f.peer.changeLink();
+  auto send = socket.sendRequest();
+  send.setData("said while away"_kj.asBytes());
+  f.clock.run(send.send().ignoreResult());
+  f.pass(3 * kj::SECONDS);
+  f.peer.sent.clear();
+
+  f.peer.state = {.up = true, .mtu = 1500, .reason = ""};
+  f.peer.capacity = SIZE_MAX;
+  f.peer.changeLink();
+  f.pass(10 * kj::SECONDS);
+  auto data = KJ_ASSERT_NONNULL(f.peer.take([](auto& frame) { return frame.isTcp() && frame.payload.size() > 0; }));
+  CHECK(textOf(data.payload) == "said while away");
+  fields.acknowledgement = data.tcp.sequence + data.payload.size();
+  f.peer.sendTcp(fields, "heard"_kj.asBytes());
+  auto recv = socket.recvRequest();
+  recv.setMaxBytes(100);
+  auto received = f.clock.run(recv.send().dropPipeline());
+  CHECK(textOf(received.getData()) == "heard");
+}
+
 TEST_CASE("a client that comes before the link waits and is then served under its policy; so is status") {
   DaemonFixture f;
   auto link = kj::newPromiseAndFulfiller<void>();
