@@ -103,6 +103,8 @@ void LwipStack::Impl::applyLinkState() {
     netif_set_link_down(&link);
     return;
   }
+  MacAddress mac = port.macAddress();  // another driver may have another
+  memcpy(link.hwaddr, mac.bytes.data(), 6);
   link.mtu = link.mtu6 = kj::min(state.mtu, MAX_MTU);
   if (netif_is_link_up(&link)) return;
   netif_set_link_up(&link);

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <kj/encoding.h>
 
+#include "libs/nexus-net-os/stack/frame-samples.h"
 #include "libs/nexus-net-os/stack/pbuf-bridge.h"
 #include "libs/nexus-net-os/stack/stack-fixture.h"
 #include "libs/nexus-net-os/stack/tcp-listener.h"
@@ -245,6 +246,41 @@ TEST_CASE("the link-local address passes duplicate detection, and is told") {
   f.expect([](auto& frame) { return frame.type == 0x86dd && frame.packet[40] == 135; });
   auto address = KJ_ASSERT_NONNULL(f.stack.linkLocal6());
   CHECK(address == KJ_ASSERT_NONNULL(IpAddress::tryParse("fe80::5054:ff:fe12:340a")));
+}
+
+TEST_CASE("loopback and the link may both have something to send in one turn") {
+  StackFixture f;
+  auto a = UdpConn::bind(f.stack, {{}, 5000}), b = UdpConn::bind(f.stack, {{}, 5001});
+  a.conn->sendTo({PEER, 7}, bytesOf("learn"));
+  f.sim.settle();
+  f.peer.sent.clear();
+  for (int i = 0; i < 3; ++i) {
+    a.conn->sendTo({PEER, 7}, bytesOf("out"));
+    a.conn->sendTo({STACK, 5001}, bytesOf("in"));
+    a.conn->sendTo({STACK, 9}, bytesOf("unreachable"));  // answered through loopback
+    f.sim.settle();
+    CHECK(textOf(KJ_ASSERT_NONNULL(b.conn->tryReceive()).data) == "in");
+    CHECK(textOf(f.expect([](auto& frame) { return frame.isUdp(); }).payload) == "out");
+  }
+}
+
+TEST_CASE("a Packet Too Big that quotes no live connection is dropped and counted") {
+  StackFixture f{StackOptions()};
+  f.sim.advance(5 * kj::SECONDS);
+  auto bound = UdpConn::bind(f.stack, {{}, 5000});
+  for (auto& sample : frameSamples()) {
+    if (sample.name != "Packet Too Big 1280"_kj) continue;
+    f.peer.send(kj::heapArray<kj::byte>(sample.frame.asPtr()));  // TCP port 5000, which nobody has
+    f.sim.settle();
+    CHECK(f.stack.counters().rxStrayPacketTooBig == 1);
+    auto live = kj::heapArray<kj::byte>(sample.frame.asPtr());
+    live[14 + 40 + 8 + 6] = 17;  // UDP port 5000, which is bound
+    f.peer.send(kj::mv(live));
+    f.sim.settle();
+    CHECK(f.stack.counters().rxStrayPacketTooBig == 1);
+    return;
+  }
+  FAIL("no such sample");
 }
 
 TEST_CASE("nothing is sent while the link is away, and the address is announced when it is back") {

@@ -118,12 +118,10 @@ void LwipStack::Impl::settle() {
   // Once for everything that this turn of the event loop sends.
   laterPending = true;
   later = kj::evalLast([this]() {
-            // Still pending while the loopback is delivered: what that sends goes out below, and a promise must not
-            // replace itself.
-            KJ_DEFER(laterPending = false);
-            while (link.loop_first != nullptr) deliverLoopback();
+            deliverLoopback();
             if (flushNeeded) port.flush();
             flushNeeded = false;
+            laterPending = false;  // last: settle() must not replace the promise that runs here
           }).eagerlyEvaluate([](kj::Exception&& e) { KJ_LOG(ERROR, "sending to the link failed", e); });
 }
 
