@@ -37,12 +37,12 @@ void AuditLog::log(const AuditEntry& entry) {
   }
   auto omitted = unlogged - unloggedReported;
   unloggedReported = unlogged;
-  auto verdict = statusName(entry.verdict);
-  if (entry.verdict == CallStatus::OK) {
-    KJ_LOG(INFO, "audit", entry.id, entry.peer, entry.service, entry.operation, verdict, entry.requestBytes, omitted);
+  auto& [id, time, peer, service, operation, status, bytes] = entry;
+  auto verdict = statusName(status);
+  if (status == CallStatus::OK) {
+    KJ_LOG(INFO, "audit", id, peer, service, operation, verdict, bytes, omitted);
   } else {
-    KJ_LOG(WARNING, "audit", entry.id, entry.peer, entry.service, entry.operation, verdict, entry.requestBytes,
-           omitted);
+    KJ_LOG(WARNING, "audit", id, peer, service, operation, verdict, bytes, omitted);
   }
 }
 

@@ -196,20 +196,27 @@ void Discovery::hear(Announce announce, const IpAddress& from) {
   SocketAddress at{from, announce.sessionPort};
   auto result = table.hear(kj::mv(announce), from, trusted, timer.now());
   if (result == PeerTable::Heard::LEARNED) {
-    auto name =
-        maybeTrusted.map([](const TrustedPeer& p) { return kj::str(p.name); }).orDefault(kj::str("not trusted"));
-    KJ_LOG(INFO, "peer learned", name, at, deviceId);
-    observer.onPeerLearned(deviceId);
-    if (trusted && answers.size() < MAX_ANSWERS) {
-      answers.push_back(SocketAddress{from, settings.port});
-      answerWanted.fire();
-    } else if (trusted) {
-      counts.answersDropped++;
+    KJ_IF_MAYBE (peer, maybeTrusted) {
+      auto& name = peer->name;
+      KJ_LOG(INFO, "peer learned", name, at, deviceId);
+      answer(SocketAddress{from, settings.port});
+    } else if (complaints.tryTake("", timer.now())) {
+      KJ_LOG(WARNING, "a device that is not in the trust table announces itself", at, deviceId);
     }
+    observer.onPeerLearned(deviceId);
   }
   if (result != PeerTable::Heard::UNCHANGED) changed.fire();
   if (trusted && result != PeerTable::Heard::REFUSED) onAddress(deviceId, at);
   heard.fire();
+}
+
+void Discovery::answer(const SocketAddress& to) {
+  if (answers.size() >= MAX_ANSWERS) {
+    counts.answersDropped++;
+    return;
+  }
+  answers.push_back(to);
+  answerWanted.fire();
 }
 
 kj::Promise<void> Discovery::expireLoop() {

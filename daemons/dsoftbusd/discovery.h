@@ -93,6 +93,7 @@ class Discovery {
   void takeConfig(idl::NetConfig::Reader config);
   void take(const SocketAddress& from, kj::ArrayPtr<const kj::byte> datagram);
   void hear(Announce announce, const IpAddress& from);
+  void answer(const SocketAddress& to);
 };
 
 }  // namespace nexus
