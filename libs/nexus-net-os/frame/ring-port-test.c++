@@ -107,6 +107,25 @@ TEST_CASE("a port attaches, knows address and link, and frames cross both ways")
   CHECK(f.port->counters().received == 1);
 }
 
+TEST_CASE("a frame that is sent at the very moment the link is announced leaves") {
+  struct Eager final : FramePort::Receiver {
+    Fixture& f;
+    bool sent = false;
+    explicit Eager(Fixture& f) : f(f) {}
+    void frameReceived(kj::ArrayPtr<ReceivedPiece>, const FrameMeta&) override {}
+    void batchDone() override {}
+    void linkChanged() override { sent = sent || f.send(frameOf(60, 9)); }
+  };
+  Fixture f;
+  Eager eager(f);
+  f.loop = f.port->receiveLoop(eager).eagerlyEvaluate(nullptr);
+  f.settle();
+  CHECK(eager.sent);
+  CHECK(f.port->counters().droppedFull == 0);
+  CHECK(f.nic.device().sent.size() == 1);
+  f.loop = nullptr;
+}
+
 TEST_CASE(
     "a frame that does not fit the link is dropped and counted, and so is one while the driver is away or its queue "
     "full") {

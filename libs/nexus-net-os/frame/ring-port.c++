@@ -122,8 +122,10 @@ kj::Promise<void> RingPort::attach() {
 kj::Promise<void> RingPort::receiveLoop(Receiver& receiver) {
   for (;;) {
     co_await attach();
-    receiver.linkChanged();
     auto& present = *KJ_ASSERT_NONNULL(session);
+    // First the transmit buffers that the driver has granted: what is sent as soon as the link is up needs them.
+    takeBatch(present, receiver);
+    receiver.linkChanged();
     reason = co_await sessionLoop(present, receiver).catch_([](kj::Exception&& exception) {
       return kj::str(exception.getDescription());
     });
@@ -146,13 +148,19 @@ kj::Promise<kj::String> RingPort::sessionLoop(Session& present, Receiver& receiv
       .exclusiveJoin(kj::mv(lost));
 }
 
+size_t RingPort::takeBatch(Session& present, Receiver& receiver) {
+  auto& end = *present.end;
+  auto before = end.deliveredCount();
+  auto count = end.poll(receiver);
+  totals.received += end.deliveredCount() - before;
+  if (count > 0) receiver.batchDone();
+  return count;
+}
+
 kj::Promise<kj::String> RingPort::frameLoop(Session& present, Receiver& receiver) {
   auto& end = *present.end;
   for (;;) {
-    auto before = end.deliveredCount();
-    auto count = end.poll(receiver);
-    totals.received += end.deliveredCount() - before;
-    if (count > 0) receiver.batchDone();
+    auto count = takeBatch(present, receiver);
     end.flush();
     if (end.fault().size() > 0) co_return kj::str("the driver broke the ring: ", end.fault());
     if (count == RingStackEnd::BATCH) {
