@@ -109,6 +109,10 @@ TEST_CASE("with captures a session without SYN, without SYN-ACK and with both ar
   }
   CHECK(none.diagnosis(true).code == "OS2VM_E_SESSION_NO_SYN");
   CHECK(none.diagnosis(true).packets == "A sent no SYN. B sent no SYN");
+  CHECK(none.diagnosis(true).hint.startsWith("announcements of one node never reached the other"));
+  none.frame(0, udpFrame(0, IP_A, 37020, 0xef2a0001, 37020, 80));
+  none.frame(1, udpFrame(1, IP_B, 37020, 0xef2a0001, 37020, 80));
+  CHECK(none.diagnosis(true).hint.startsWith("announcements arrived and nobody dialled"));
   for (int i = 0; i < 3; i++) unanswered.frame(0, syn, i == 0);
   CHECK(unanswered.diagnosis(true).exit == 45);
   CHECK(unanswered.diagnosis(true).packets ==

@@ -148,6 +148,20 @@ int exitOf(const RunState& state, const Failure& failure) {
   KJ_UNREACHABLE;
 }
 
+struct Announcements {
+  kj::uint sent = 0, received = 0;
+};
+
+Announcements announcements(const Capture& capture) {
+  Announcements count;
+  for (auto& frame : capture.frames()) {
+    auto packet = decodePacket(frame.bytes);
+    if (packet.kind != Packet::Kind::UDP || packet.destinationPort != DISCOVERY_PORT) continue;
+    (frame.sent ? count.sent : count.received)++;
+  }
+  return count;
+}
+
 // A session that timed out, made more precise by what was on the wire. Without captures nothing is known, so nothing is
 // refined.
 int refineSession(int exit, Captures captures) {
@@ -158,6 +172,19 @@ int refineSession(int exit, Captures captures) {
     synAck += capture->counters().synAck;
   }
   return syn == 0 ? 44 : synAck == 0 ? 45 : 41;
+}
+
+// Nobody dialled: whether that is for want of announcements or in spite of them is two different jobs.
+kj::String hintOf(const CodeRow& row, Captures captures) {
+  if (row.exit != 44) return kj::str(row.hint);
+  for (auto* capture : captures) {
+    if (announcements(*capture).received == 0) {
+      return kj::str("announcements of one node never reached the other: the link is cut, or nobody announces");
+    }
+  }
+  return kj::str(
+      "announcements arrived and nobody dialled: the announced device is not in the trust table, or connect is denied "
+      "by policy");
 }
 
 // What one node sent or got, with the first few frame numbers.
@@ -225,15 +252,10 @@ kj::String describeCounts(Captures captures) {
 kj::String describeDiscovery(Captures captures) {
   kj::Vector<kj::String> parts;
   for (size_t node = 0; node < captures.size(); node++) {
-    kj::uint sent = 0, received = 0, arp = 0;
-    for (auto& frame : captures[node]->frames()) {
-      auto packet = decodePacket(frame.bytes);
-      if (packet.kind == Packet::Kind::ARP) arp++;
-      if (packet.kind == Packet::Kind::UDP && packet.destinationPort == DISCOVERY_PORT)
-        (frame.sent ? sent : received)++;
-    }
-    parts.add(kj::str(NODE_NAMES[node], ": ", captures[node]->counters().frames, " frames, ", arp, " ARP, ", sent,
-                      " announcements sent, ", received, " received"));
+    auto count = announcements(*captures[node]);
+    auto& totals = captures[node]->counters();
+    parts.add(kj::str(NODE_NAMES[node], ": ", totals.frames, " frames, ", totals.arp, " ARP, ", count.sent,
+                      " announcements sent, ", count.received, " received"));
   }
   return kj::strArray(parts, ". ");
 }
@@ -255,7 +277,7 @@ Diagnosis diagnose(const RunState& state, const Failure& failure, Captures captu
       kj::str(ownerKnown ? failure.rung->marker->owner : row.subsystem),
       kj::str(failure.what),
       missing ? failure.rung->text() : kj::String(),
-      kj::str(row.hint),
+      hintOf(row, captures),
       kj::str(row.confidence),
       state.profile().nodes == 1 ? describeCounts(captures)
       : bySession                ? describeSession(captures)

@@ -59,6 +59,18 @@ TEST_CASE("the tail is that of the blamed node, its last eight lines, with the n
   CHECK(!has(text, "  tail      node A, uart-A.log from line 7"));
 }
 
+TEST_CASE("what daemons warned of is told, the newest four of each node") {
+  Scene scene;
+  for (int i = 1; i <= 5; i++)
+    scene.state.consoleLine(1, kj::str("level=warning daemon=x msg=", i), kj::uint(i), scene.start);
+  scene.state.consoleLine(0, "level=info daemon=x msg=0", 1, scene.start);
+  scene.state.interrupted(scene.start + 2 * kj::SECONDS);
+  auto text = scene.text();
+  CHECK(!has(text, "  logged    node B: level=warning daemon=x msg=1"));
+  for (int i = 2; i <= 5; i++) CHECK(has(text, kj::str("  logged    node B: level=warning daemon=x msg=", i)));
+  CHECK(!has(text, "  logged    node A: level=info daemon=x msg=0"));
+}
+
 TEST_CASE("a pass tells markers, time, the exit channel and the packets, and every warning") {
   Scene scene;
   scene.facts.total = 2900 * kj::MILLISECONDS;

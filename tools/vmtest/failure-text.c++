@@ -7,6 +7,7 @@ namespace nexus::vmtest {
 namespace {
 
 constexpr size_t TAIL_LINES = 8;
+constexpr size_t NOTICE_COLUMNS = 180;
 
 kj::String exitCodes(const RunState& state) {
   kj::Vector<kj::String> parts;
@@ -58,6 +59,13 @@ kj::Vector<kj::String> failureText(const RunState& state, const Failure& failure
   for (kj::byte node = 0; node < state.profile().nodes; node++) {
     for (auto& event : state.serviceEvents(node)) {
       if (!event.endsWith(" started")) row("services", "node ", NODE_NAMES[node], ": ", event);
+    }
+  }
+  for (kj::byte node = 0; node < state.profile().nodes; node++) {
+    for (auto& notice : state.notices(node)) {
+      auto cut = notice.size() > NOTICE_COLUMNS;
+      row("logged", "node ", NODE_NAMES[node], ": ",
+          kj::heapString(notice.begin(), kj::min(notice.size(), NOTICE_COLUMNS)), cut ? "..." : "");
     }
   }
   if (diagnosis.packets.size() > 0) row("packets", diagnosis.packets);

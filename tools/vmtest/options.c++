@@ -58,8 +58,9 @@ void declare(CLI::App& app, Raw& raw, kj::ArrayPtr<const Profile* const> profile
                  "further word for a guest's kernel command line: [A:|B:]nexus.NAME=VALUE; may be repeated")
       ->take_all();
   app.add_option("--fault", raw.fault,
-                 "break something on purpose: no-peer (B is on another link), wrong-key (on B), kill-driver (on A)")
-      ->check(CLI::IsMember({"no-peer", "wrong-key", "kill-driver"}));
+                 "break something on purpose: no-peer (B is on another link), wrong-key (on B), no-rule (on B), "
+                 "kill-driver (on A)")
+      ->check(CLI::IsMember({"no-peer", "wrong-key", "no-rule", "kill-driver"}));
 }
 
 kj::Maybe<kj::String> translateFlags(const Raw& raw, const Profile& profile, Options& options) {
@@ -114,6 +115,7 @@ kj::OneOf<Options, UsageError, HelpRequest> translate(const Raw& raw, kj::ArrayP
   options.fault = raw.fault.empty()          ? Fault::NONE
                   : raw.fault == "no-peer"   ? Fault::NO_PEER
                   : raw.fault == "wrong-key" ? Fault::WRONG_KEY
+                  : raw.fault == "no-rule"   ? Fault::NO_RULE
                                              : Fault::KILL_DRIVER;
   auto bad = translateFlags(raw, profile, options);
   KJ_IF_MAYBE (message, bad) return UsageError{kj::mv(*message)};

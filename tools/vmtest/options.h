@@ -10,7 +10,7 @@ namespace nexus::vmtest {
 
 enum class PcapMode : kj::byte { OFF, ON, AUTO };  // AUTO: the file is kept when the run fails
 enum class AccelChoice : kj::byte { AUTO, KVM, TCG };
-enum class Fault : kj::byte { NONE, NO_PEER, WRONG_KEY, KILL_DRIVER };
+enum class Fault : kj::byte { NONE, NO_PEER, WRONG_KEY, NO_RULE, KILL_DRIVER };
 
 struct GuestFlag {
   kj::Maybe<kj::byte> node;  // null: every node

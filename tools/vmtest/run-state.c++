@@ -3,6 +3,7 @@
 #include <kj/debug.h>
 
 #include "libs/nexus-net-os/daemon/status-channel.h"
+#include "tools/vmtest/guest-lines.h"
 
 namespace nexus::vmtest {
 
@@ -10,6 +11,7 @@ namespace {
 
 constexpr size_t WARNINGS_MAX = 32;
 constexpr size_t SERVICE_EVENTS_MAX = 64;
+constexpr size_t NOTICES_MAX = 4;  // the newest ones
 
 constexpr const Marker* ALL_MARKERS[] = {
 #define NEXUS_MARKER(constant, text, owner, proves) &marker::constant,
@@ -17,23 +19,12 @@ constexpr const Marker* ALL_MARKERS[] = {
 #undef NEXUS_MARKER
 };
 
-bool contains(kj::StringPtr text, kj::StringPtr word) {
-  for (size_t i = 0; i + word.size() <= text.size(); i++) {
-    if (text.slice(i).startsWith(word)) return true;
+void addNotice(kj::Vector<kj::String>& notices, kj::StringPtr line) {
+  if (notices.size() == NOTICES_MAX) {
+    for (size_t i = 1; i < NOTICES_MAX; i++) notices[i - 1] = kj::mv(notices[i]);
+    notices.removeLast();
   }
-  return false;
-}
-
-bool isPanic(kj::StringPtr line) {
-  return contains(line, "Kernel panic - not syncing") || contains(line, "BUG: unable to handle") ||
-         contains(line, "Oops: ");
-}
-
-kj::StringPtr meaning(kj::StringPtr status) {
-  if (status == "signal 31") return " (a system call outside its sandbox's list)"_kj;
-  if (status == "signal 11") return " (an access outside its memory)"_kj;
-  if (status == "signal 6") return " (it gave up)"_kj;
-  return ""_kj;
+  notices.add(kj::str(line));
 }
 
 bool isSelftest(const Rung& rung) {
@@ -60,7 +51,8 @@ void RunState::consoleLine(kj::byte node, kj::StringPtr line, kj::uint number, k
   if (currentStage == Stage::FINISHED) return;
   auto& n = nodes[node];
   if (line.size() > 0) n.lastLine = kj::heapString(line);
-  if (isPanic(line)) {
+  if (isNoticeLine(line)) addNotice(n.notices, line);
+  if (isPanicLine(line)) {
     fail(FailureKind::PANIC, phase(), node, nullptr, kj::str("the guest's kernel gave up: ", line), now, line, number);
     return;
   }
@@ -207,7 +199,7 @@ void RunState::onServiceExit(kj::byte node, kj::StringPtr service, kj::StringPtr
     }
   }
   fail(FailureKind::SERVICE_DIED, phase(), node, nullptr,
-       kj::str(service, " ended with ", status, meaning(status), " although nobody was meant to end it"), now);
+       kj::str(service, " ended with ", status, exitMeaning(status), " although nobody was meant to end it"), now);
 }
 
 void RunState::onExitReport(kj::byte node, kj::uint code, kj::TimePoint now) {

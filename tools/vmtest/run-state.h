@@ -90,6 +90,8 @@ class RunState {
   bool allExitsReported() const;
   kj::ArrayPtr<const kj::String> warnings() const { return warningList; }
   kj::ArrayPtr<const kj::String> serviceEvents(kj::byte node) const { return nodes[node].services; }
+  // The last warnings and errors of the node's daemons, as they logged them.
+  kj::ArrayPtr<const kj::String> notices(kj::byte node) const { return nodes[node].notices; }
   // Rungs in scope that are required, and how many of them have been reached.
   kj::uint requiredCount() const;
   kj::uint reachedCount() const;
@@ -104,6 +106,7 @@ class RunState {
     bool expectedFailConsole = false, expectedFailStatus = false;
     kj::String lastLine, lastMarker;
     kj::Vector<kj::String> services;
+    kj::Vector<kj::String> notices;
     kj::uint malformedStatus = 0;
   };
 

@@ -191,6 +191,7 @@ kj::Vector<kj::String> Run::guestWords(kj::byte node) {
     words.add(kj::str("nexus.tcp=", (*p)->tcpPort()));
   }
   if (options.fault == Fault::WRONG_KEY && node == 1) words.add(kj::str("nexus.variant=wrong-key"));
+  if (options.fault == Fault::NO_RULE && node == 1) words.add(kj::str("nexus.variant=no-rule"));
   if (options.fault == Fault::KILL_DRIVER && node == 0) words.add(kj::str("nexus.kill=virtionetd@200"));
   for (auto& flag : options.flags) {
     if (flag.node.orDefault(node) == node) words.add(kj::str(flag.text));
