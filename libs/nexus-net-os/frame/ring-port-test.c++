@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <functional>
 #include <string>
 
 #include "libs/nexus-net-os/rpc/fd-cap.h"
@@ -35,7 +36,11 @@ struct TestReceiver final : FramePort::Receiver {
     frames.push_back(bytes.releaseAsArray());
   }
   void batchDone() override { batches++; }
-  void linkChanged() override { links++; }
+  void linkChanged() override {
+    links++;
+    if (onLinkChanged != nullptr) onLinkChanged();
+  }
+  std::function<void()> onLinkChanged;
 };
 
 // A port on a Nic with everything between them real but the device and the clock.
@@ -147,6 +152,19 @@ TEST_CASE(
   f.nic.device().complete();
   f.settle();
   CHECK(f.send(frameOf(60, 1)));
+}
+
+TEST_CASE("what is sent in answer to the news that the link is up is not lost, even when it fills the queue") {
+  Fixture f;
+  size_t sent = 0;
+  f.receiver.onLinkChanged = [&] {
+    if (f.receiver.links > 1 || !f.port->linkState().up) return;
+    while (sent < 16 && f.send(frameOf(60, sent))) sent++;
+  };
+  f.run();
+  CHECK(sent == 16);
+  CHECK(f.nic.device().sent.size() == 16);
+  CHECK(f.port->counters().droppedFull == 0);
 }
 
 TEST_CASE("a link that goes down and up is told each time, and at once") {

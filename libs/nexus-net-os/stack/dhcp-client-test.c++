@@ -197,6 +197,27 @@ TEST_CASE("without a server the fallback comes after the timeout, and a late off
   CHECK(f.server.count(RELEASE) == 0);
 }
 
+TEST_CASE("the time in which a server may answer begins when there is a link, and the first message leaves at once") {
+  DhcpFixture f;
+  f.server.answering = false;
+  f.peer.state = {false, 1500, "no carrier"_kj};
+  f.peer.changeLink();
+  f.sim.settle();
+  auto configured = f.client.configure();
+  f.sim.advance(20 * kj::SECONDS);
+  CHECK_FALSE(configured.poll(f.sim.waitScope));
+  CHECK(f.server.seen.size() == 0);
+
+  auto up = f.sim.timer.now();
+  f.peer.state = {true, 1500, ""_kj};
+  f.peer.changeLink();
+  f.sim.settle();
+  REQUIRE(f.server.seen.size() >= 1);
+  CHECK(f.server.at[0] == up);
+  CHECK(f.sim.run(kj::mv(configured)).origin == Origin::FALLBACK);
+  CHECK(f.sim.timer.now() - up == 4 * kj::SECONDS);
+}
+
 TEST_CASE("the fallback is the MAC's last byte, and 1 for 0") {
   CHECK(fallbackConfig({{1, 2, 3, 4, 5, 0x0b}}).address == IpAddress::v4(10, 42, 0, 11));
   CHECK(fallbackConfig({{1, 2, 3, 4, 5, 0}}).address == IpAddress::v4(10, 42, 0, 1));

@@ -48,6 +48,8 @@ kj::Promise<DhcpClient::Configured> DhcpClient::configure() {
     }
     running = true;
   }
+  // Time without a link is not time without a server.
+  while (!stack.linkState().up) co_await stack.whenChanged(stack.generation());
   auto deadline = stack.clock().now() + timeout;
   while (!bound() && stack.clock().now() < deadline) {
     co_await stack.whenChanged(stack.generation()).exclusiveJoin(stack.clock().atTime(deadline));

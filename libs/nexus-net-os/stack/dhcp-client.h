@@ -34,7 +34,8 @@ class DhcpClient final : private LwipStack::Member {
   ~DhcpClient() noexcept(false) override;
   KJ_DISALLOW_COPY_AND_MOVE(DhcpClient);
 
-  // Resolves once the node has an address: bound, or fallen back after the timeout. Once. From then on changes (another
+  // Resolves once the node has an address: bound, or fallen back after the timeout, which begins when the link is up
+  // (without a link it waits). Once. From then on changes (another
   // address after a renewal, an expired lease) appear in LwipStack::generation(); a renewal that changes nothing is
   // silent.
   kj::Promise<Configured> configure();
