@@ -13,7 +13,8 @@ class BusClientImpl final : public BusClient, public RequestHandler {
  public:
   BusClientImpl(HandshakeDone done, kj::Timer& timer, bool greet)
       : remote(kj::mv(done.peer)),
-        session(kj::refcounted<Session>(kj::mv(done.channel), static_cast<RequestHandler&>(*this), timer, [] {})),
+        session(kj::refcounted<Session>(kj::mv(done.channel), static_cast<RequestHandler&>(*this), timer,
+                                        [this] { live.fire(); })),
         ended(session->run(greet).then([this](SessionEnd&& end) { why = kj::mv(end.why); }).fork()) {}
 
   kj::Promise<kj::Array<kj::byte>> ping(kj::ArrayPtr<const kj::byte> payload) override {
@@ -28,12 +29,23 @@ class BusClientImpl final : public BusClient, public RequestHandler {
 
   const PublicIdentity& peer() const override { return remote; }
 
+  // Null once the session is live; else why it is not.
+  kj::Promise<kj::Maybe<kj::String>> whenLiveOrEnded(kj::Timer& timer) {
+    auto alive = live.wait().then([]() -> kj::Maybe<kj::String> { return nullptr; });
+    auto over = whenEnded().then([](kj::String reason) -> kj::Maybe<kj::String> { return kj::mv(reason); });
+    auto late = timer.afterDelay(HANDSHAKE_DEADLINE).then([]() -> kj::Maybe<kj::String> {
+      return kj::str("the peer did not answer a ping in time");
+    });
+    return alive.exclusiveJoin(kj::mv(over)).exclusiveJoin(kj::mv(late));
+  }
+
   kj::Promise<kj::String> whenEnded() override {
     return ended.addBranch().then([this] { return kj::str(why); });
   }
 
  private:
   PublicIdentity remote;
+  Signal live;
   kj::Own<Session> session;
   kj::String why;
   kj::ForkedPromise<void> ended;  // last: runs the session
@@ -59,7 +71,11 @@ kj::Promise<BusClient::Connected> BusClient::connect(idl::NetworkManager::Client
       co_return Failure{kj::mv(failure.what)};
     }
     KJ_CASE_ONEOF(done, HandshakeDone) {
-      co_return kj::Own<BusClient>(kj::heap<BusClientImpl>(kj::mv(done), timer, options.greet));
+      auto client = kj::heap<BusClientImpl>(kj::mv(done), timer, options.greet);
+      if (options.greet) {
+        KJ_IF_MAYBE (reason, co_await client->whenLiveOrEnded(timer)) co_return Failure{kj::mv(*reason)};
+      }
+      co_return kj::Own<BusClient>(kj::mv(client));
     }
   }
   KJ_UNREACHABLE;

@@ -17,8 +17,9 @@ namespace nexus {
 class BusClient {
  public:
   struct Options {
-    // Ping the peer right after the handshake, as a node does. A stranger that wants its call refused must not: the
-    // peer ends the session of an untrusted key at its first record, and only a request is answered with a status.
+    // Ping the peer right after the handshake, as a node does, and be connected only when pings have crossed both ways:
+    // a peer that does not trust this key is then a Failure. A stranger that wants its call refused must not: the peer
+    // ends the session of an untrusted key at its first record, and only a request is answered with a status.
     bool greet = true;
   };
   struct Failure {
@@ -26,7 +27,8 @@ class BusClient {
   };
   using Connected = kj::OneOf<kj::Own<BusClient>, Failure>;
 
-  // own, timer and entropy must outlive the client. Takes at most the stack's connect time and HANDSHAKE_DEADLINE.
+  // own, timer and entropy must outlive the client. Takes at most the stack's connect time and twice
+  // HANDSHAKE_DEADLINE.
   static kj::Promise<Connected> connect(idl::NetworkManager::Client net, SocketAddress remote,
                                         const DeviceIdentity& own, ExpectedPeer peer, kj::Timer& timer,
                                         Entropy& entropy, Options options);
