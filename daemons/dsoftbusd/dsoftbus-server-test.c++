@@ -54,6 +54,17 @@ TEST_CASE("a session is waited for while it is being made, by name or by device 
   CHECK(kj::str(peer.getDeviceId()) == f.b->own.deviceId());
 }
 
+TEST_CASE("a peer that this node's network policy forbids to dial is unreachable") {
+  Fixture f;
+  NetPolicy nothing;
+  auto denied = newNetTransport(f.network.manager("node-a", kj::mv(nothing)));
+  f.a->bus->setTransport(*denied);
+  f.a->knows(*f.b);
+  CHECK(f.sim.run(f.ask("node-b")).getOutcome() == idl::DSoftBus::Outcome::UNREACHABLE);
+  f.a->bus->setTransport(*f.a->transport);
+  CHECK(f.sim.run(f.ask("node-b")).getOutcome() == idl::DSoftBus::Outcome::OK);
+}
+
 TEST_CASE("a ping measures the round trip and is bounded; a call is checked before it leaves") {
   Fixture f;
   f.a->knows(*f.b);

@@ -74,6 +74,10 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
           context.getResults().setOutcome(idl::DSoftBus::Outcome::NOT_TRUSTED);
           co_return;
         }
+        if (link->isDenied()) {
+          context.getResults().setOutcome(idl::DSoftBus::Outcome::UNREACHABLE);
+          co_return;
+        }
         co_await link->whenChanged();
       }
     }

@@ -15,7 +15,9 @@ class NetTransport final : public Transport {
     remote.toIdl(request.initRemote());
     request.initLocal().getAddress().setAny();  // the stack chooses
     return request.send().then([](capnp::Response<idl::NetworkManager::ConnectTcpResults>&& response) -> Dialed {
-      if (response.getOutcome() != idl::Outcome::OK) return DialFailure{kj::str(outcomeText(response.getOutcome()))};
+      if (response.getOutcome() != idl::Outcome::OK) {
+        return DialFailure{kj::str(outcomeText(response.getOutcome())), response.getOutcome() == idl::Outcome::DENIED};
+      }
       return kj::Own<kj::AsyncIoStream>(kj::heap<ClientStream>(response.getSocket()));
     });
   }

@@ -23,6 +23,7 @@ PeerLink::~PeerLink() noexcept(false) = default;
 
 void PeerLink::setTransport(kj::Maybe<Transport&> newTransport) {
   transport = newTransport;
+  dialDenied = false;
   if (transport != nullptr) {
     backoff.reset();
     notBefore = context.timer.now();
@@ -174,9 +175,11 @@ kj::Promise<HandshakeResult> PeerLink::dialAttempt(Transport& over, SocketAddres
   auto dialled = co_await over.dial(to);
   KJ_SWITCH_ONEOF(dialled) {
     KJ_CASE_ONEOF(failure, DialFailure) {
+      dialDenied = failure.denied;
       co_return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(to, ": ", failure.reason)};
     }
     KJ_CASE_ONEOF(stream, kj::Own<kj::AsyncIoStream>) {
+      dialDenied = false;
       setState(State::HANDSHAKING, kj::str("handshake with ", to));
       co_return co_await initiateHandshake(kj::mv(stream), context.own, ExpectedPeer::of(trusted.identity),
                                            context.timer, context.entropy, context.limits.records);

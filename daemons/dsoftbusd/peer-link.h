@@ -59,6 +59,9 @@ class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler 
   idl::SessionState state() const { return currentState; }
   kj::StringPtr reason() const { return currentReason; }
 
+  // This node's own network policy forbids the peer's address: no session can come of dialling it.
+  bool isDenied() const { return dialDenied; }
+
   // Grows with each change of state or reason.
   uint32_t generation() const { return changes; }
   kj::Promise<void> whenChanged() { return stateChanged.wait(); }
@@ -86,6 +89,7 @@ class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler 
   kj::Maybe<SocketAddress> address;
   Backoff backoff;
   kj::TimePoint notBefore, lastDial;
+  bool dialDenied = false;
 
   Phase phase = Phase::WAITING;
   Role role = Role::INITIATOR;  // of the running session

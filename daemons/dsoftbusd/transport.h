@@ -9,7 +9,8 @@
 namespace nexus {
 
 struct DialFailure {
-  kj::String reason;  // one clause for people: "connection refused"
+  kj::String reason;    // one clause for people: "connection refused"
+  bool denied = false;  // by this node's own network policy: trying again is of no use
 };
 
 class Transport {
