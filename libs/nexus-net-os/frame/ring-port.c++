@@ -28,6 +28,7 @@ struct RingPort::Session {
   idl::Attachment::Client attachment;
   MacAddress mac;
   LinkState link;
+  bool granted = false;  // transmit buffers, the first: what is sent as soon as the link is up needs them
   uint32_t generation = 0;
   kj::TimePoint since;
   kj::Own<RingStackEnd> end;
@@ -123,9 +124,6 @@ kj::Promise<void> RingPort::receiveLoop(Receiver& receiver) {
   for (;;) {
     co_await attach();
     auto& present = *KJ_ASSERT_NONNULL(session);
-    // First the transmit buffers that the driver has granted: what is sent as soon as the link is up needs them.
-    takeBatch(present, receiver);
-    receiver.linkChanged();
     reason = co_await sessionLoop(present, receiver).catch_([](kj::Exception&& exception) {
       return kj::str(exception.getDescription());
     });
@@ -148,19 +146,17 @@ kj::Promise<kj::String> RingPort::sessionLoop(Session& present, Receiver& receiv
       .exclusiveJoin(kj::mv(lost));
 }
 
-size_t RingPort::takeBatch(Session& present, Receiver& receiver) {
-  auto& end = *present.end;
-  auto before = end.deliveredCount();
-  auto count = end.poll(receiver);
-  totals.received += end.deliveredCount() - before;
-  if (count > 0) receiver.batchDone();
-  return count;
-}
-
 kj::Promise<kj::String> RingPort::frameLoop(Session& present, Receiver& receiver) {
   auto& end = *present.end;
   for (;;) {
-    auto count = takeBatch(present, receiver);
+    auto before = end.deliveredCount();
+    auto count = end.poll(receiver);
+    totals.received += end.deliveredCount() - before;
+    if (count > 0) receiver.batchDone();
+    if (!present.granted && end.freeTransmitCount() > 0) {
+      present.granted = true;
+      receiver.linkChanged();
+    }
     end.flush();
     if (end.fault().size() > 0) co_return kj::str("the driver broke the ring: ", end.fault());
     if (count == RingStackEnd::BATCH) {
@@ -189,7 +185,9 @@ MacAddress RingPort::macAddress() {
 }
 
 LinkState RingPort::linkState() {
-  KJ_IF_MAYBE (s, session) return (*s)->link;
+  KJ_IF_MAYBE (s, session) {
+    if ((*s)->granted) return (*s)->link;
+  }
   return {false, LinkState{}.mtu, AWAY};
 }
 

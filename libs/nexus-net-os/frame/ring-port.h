@@ -71,7 +71,6 @@ class RingPort final : public FramePort {
   kj::Promise<kj::Own<Session>> open();
   kj::Promise<void> pause();
   kj::Promise<kj::String> sessionLoop(Session& session, Receiver& receiver);
-  size_t takeBatch(Session& present, Receiver& receiver);
   kj::Promise<kj::String> frameLoop(Session& session, Receiver& receiver);
   kj::Promise<kj::String> linkLoop(Session& session, Receiver& receiver);
 };
