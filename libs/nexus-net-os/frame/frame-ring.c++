@@ -179,13 +179,21 @@ RingConsumer::Take RingConsumer::bad(kj::StringPtr why) {
   return Take::BAD;
 }
 
+// False when nothing is announced, or the index is wrong (then there is a fault).
+bool RingConsumer::hasNext() {
+  if (reason.size() > 0) return false;
+  if (consumed != announced) return true;
+  announced = std::atomic_ref<uint32_t>(header.produced).load(std::memory_order_acquire);
+  if (announced - consumed > entries.size()) bad("a ring index that jumps"_kj);
+  return consumed != announced && reason.size() == 0;
+}
+
+bool RingConsumer::nextIs(ring::Kind kind) {
+  return hasNext() && loadDescriptor(entries[consumed & (entries.size() - 1)]).kind == kind;
+}
+
 RingConsumer::Take RingConsumer::take(RingEntry& out) {
-  if (reason.size() > 0) return Take::BAD;
-  if (consumed == announced) {
-    announced = std::atomic_ref<uint32_t>(header.produced).load(std::memory_order_acquire);
-    if (consumed == announced) return Take::EMPTY;
-    if (announced - consumed > entries.size()) return bad("a ring index that jumps"_kj);
-  }
+  if (!hasNext()) return reason.size() > 0 ? Take::BAD : Take::EMPTY;
   auto d = loadDescriptor(entries[consumed & (entries.size() - 1)]);
   auto fault = findFault(d, direction, geometry);
   KJ_IF_MAYBE (why, fault) return bad(*why);

@@ -68,6 +68,10 @@ class RingConsumer {
   // writes; see fault().
   Take take(RingEntry& out);
 
+  // Whether an entry is announced that claims to be of that kind. A hint: only take() checks, and the producer may have
+  // changed it by then.
+  bool nextIs(ring::Kind kind);
+
   // What was wrong; empty while nothing was. Static lifetime.
   kj::StringPtr fault() const { return reason; }
 
@@ -87,6 +91,7 @@ class RingConsumer {
   kj::StringPtr reason;
 
   Take bad(kj::StringPtr why);
+  bool hasNext();
 };
 
 // What is wrong with the metadata of a frame of `length` bytes, or null. Both sides check what they got before they use

@@ -50,9 +50,27 @@ bool RingStackEnd::accept(const RingEntry& entry, FramePort::Receiver& receiver)
   }
   if (entry.kind == ring::Kind::RECEIVED) return acceptSegment(entry, receiver);
   if (assembling.size() > 0) return refuse("a granted buffer in the middle of a frame"_kj);
+  acceptGrant(id);
+  return true;
+}
+
+void RingStackEnd::acceptGrant(BufferId id) {
   holders[id] = Holder::STACK;
   freeTransmit.add(id);
-  return true;
+}
+
+// Takes what the driver has granted meanwhile, up to the first received frame, which waits for its poll().
+void RingStackEnd::takeGrants() {
+  RingEntry entry;
+  while (reason.size() == 0 && assembling.size() == 0 && toStack.nextIs(ring::Kind::GRANTED)) {
+    if (toStack.take(entry) != RingConsumer::Take::TAKEN) {
+      reason = toStack.fault();
+    } else if (entry.kind != ring::Kind::GRANTED || holders[entry.segment.buffer] != Holder::DRIVER) {
+      reason = "the grant of a transmit buffer that is granted already, or that changed under our eyes"_kj;
+    } else {
+      acceptGrant(entry.segment.buffer);
+    }
+  }
 }
 
 bool RingStackEnd::acceptSegment(const RingEntry& entry, FramePort::Receiver& receiver) {
@@ -100,8 +118,9 @@ bool RingStackEnd::transmit(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pie
   size_t length = 0;
   for (auto& piece : pieces) length += piece.size();
   size_t count = (length + ring::BUFFER_SIZE - 1) / ring::BUFFER_SIZE;
-  if (length == 0 || count > FrameDevice::MAX_SEGMENTS || count > freeTransmit.size() || ended || reason.size() > 0)
-    return false;
+  if (length == 0 || count > FrameDevice::MAX_SEGMENTS || ended) return false;
+  if (count > freeTransmit.size()) takeGrants();
+  if (count > freeTransmit.size() || reason.size() > 0) return false;
 
   auto piece = pieces.begin();
   size_t taken = 0;  // of *piece

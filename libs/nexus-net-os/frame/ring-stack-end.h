@@ -67,6 +67,8 @@ class RingStackEnd final : public kj::Refcounted, private ReceivedPiece::Owner {
   bool polling = false;                   // a flush follows
   kj::Maybe<kj::Own<RingStackEnd>> self;  // while pieces are out
 
+  void takeGrants();
+  void acceptGrant(BufferId id);
   bool accept(const RingEntry& entry, FramePort::Receiver& receiver);
   bool acceptSegment(const RingEntry& entry, FramePort::Receiver& receiver);
   void deliver(FramePort::Receiver& receiver);
