@@ -29,7 +29,7 @@ TEST_CASE("the marker that is waited for shows its wait, its budget and its owne
   scene.state.consoleLine(0, "net: virtio-net up (mtu=1500)", 1, scene.start + 1500 * MS);
   auto lines = ladderLines(scene.state, scene.start + 2000 * MS, ViewStyle{120, false});
   CHECK(has(lines, "  network   ok     +1.5 s  net: virtio-net up (mtu=1500)"));
-  CHECK(has(lines, "..             net: dhcp bound   waiting 1.1 s of 10.0 s  (owner: netstackd/dhcp)"));
+  CHECK(has(lines, "..             net: dhcp bound  1.1 s of 10.0 s  (owner netstackd/dhcp)"));
   CHECK(!has(lines, "netstackd: facade up"));
 }
 
@@ -72,7 +72,7 @@ TEST_CASE("on a low terminal phases that are over or to come shrink to one line,
   CHECK(full > 20);
   CHECK(low.size() <= 16);
   CHECK(has(low, "  bus            5 markers to come"));
-  CHECK(has(low, "waiting 0.1 s of 10.0 s"));
+  CHECK(has(low, "net: virtio-net up  0.1 s of 10.0 s"));
 }
 
 TEST_CASE("plain lines come once each, in the order of time, with the end of each phase") {

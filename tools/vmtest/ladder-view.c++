@@ -59,8 +59,7 @@ kj::String cell(const RunState& state, size_t i, size_t width, bool waiting, kj:
     return kj::str(painted("FAIL", RED, style), ' ', padded(kj::str("          ", name), width - 5));
   if (!waiting) return kj::str("    ", ' ', painted(padded(kj::str("          ", name), width - 5), DIM, style));
   auto wait = kj::str(secondsText(state.phaseElapsed(now)), " of ", secondsText(state.budget(rung.phase)));
-  auto rest =
-      narrow ? kj::str(name, "  ", wait) : kj::str(name, "   waiting ", wait, "  (owner: ", rung.marker->owner, ')');
+  auto rest = narrow ? kj::str(name, "  ", wait) : kj::str(name, "  ", wait, "  (owner ", rung.marker->owner, ')');
   return kj::str(painted("..  ", YELLOW, style), ' ', padded(kj::str("          ", rest), width - 5));
 }
 
