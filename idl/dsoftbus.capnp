@@ -85,4 +85,7 @@ struct AuditRecord {
   verdict @5 :CallStatus;
   requestBytes @6 :UInt32;
   # Never a payload.
+  repeats @7 :UInt64;
+  # With the verdict rateLimited: how many more calls of that peer, to whatever service, were refused for its rate within a second of this
+  # one. They share this record, so that a flood cannot push the others out.
 }

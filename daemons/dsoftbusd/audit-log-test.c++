@@ -59,6 +59,24 @@ TEST_CASE("the ring drops the oldest record, counts it, and never uses an id twi
   CHECK(idsAfter(log, 5).size() == 0);
 }
 
+TEST_CASE("calls above the rate share a record a second and peer, whatever was asked for; nothing else does") {
+  Lines lines;
+  SimClock sim;
+  AuditLog log(sim.timer, 8);
+  log.append("a", "s", "o", CallStatus::DENIED, 1);
+  auto first = log.append("a", "s", "", CallStatus::RATE_LIMITED, 1);
+  CHECK(log.append("b", "s", "", CallStatus::RATE_LIMITED, 1) != first);
+  for (int i = 0; i < 1000; i++) CHECK(log.append("a", kj::str(i), "", CallStatus::RATE_LIMITED, 1) == first);
+  CHECK(log.append("a", "s", "o", CallStatus::DENIED, 1) != first);
+  CHECK(log.append("a", "s", "o", CallStatus::DENIED, 1) != first);
+  CHECK(log.size() == 5);
+  CHECK(log.droppedCount() == 0);
+  log.forEachAfter(0, [&](const AuditEntry& e) { CHECK(e.repeats == (e.id == first ? 1000 : 0)); });
+  sim.advance(AuditLog::FOLD);
+  CHECK(log.append("a", "s", "", CallStatus::RATE_LIMITED, 1) == log.lastId());
+  CHECK(log.size() == 6);
+}
+
 TEST_CASE("texts of a peer are cut and made printable") {
   Lines lines;
   SimClock sim;

@@ -19,15 +19,30 @@ AuditLog::AuditLog(kj::Timer& timer, size_t capacity)
 
 uint64_t AuditLog::append(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation, CallStatus verdict,
                           size_t requestBytes) {
+  auto name = printableText(peer, MAX_TEXT);
+  if (verdict == CallStatus::RATE_LIMITED) {
+    KJ_IF_MAYBE (entry, recentRateLimited(name)) {
+      entry->repeats++;
+      return entry->id;
+    }
+  }
   if (entries.size() >= capacity) {
     entries.pop_front();
     dropped++;
   }
   auto id = nextId++;
-  entries.push_back(AuditEntry{id, timer.now(), printableText(peer, MAX_TEXT), printableText(service, MAX_TEXT),
+  entries.push_back(AuditEntry{id, timer.now(), kj::mv(name), printableText(service, MAX_TEXT),
                                printableText(operation, MAX_TEXT), verdict, static_cast<uint32_t>(requestBytes)});
   log(entries.back());
   return id;
+}
+
+kj::Maybe<AuditEntry&> AuditLog::recentRateLimited(kj::StringPtr peer) {
+  auto now = timer.now();
+  for (auto entry = entries.rbegin(); entry != entries.rend() && now - entry->time < FOLD; ++entry) {
+    if (entry->verdict == CallStatus::RATE_LIMITED && entry->peer == peer) return *entry;
+  }
+  return nullptr;
 }
 
 void AuditLog::log(const AuditEntry& entry) {
@@ -37,7 +52,7 @@ void AuditLog::log(const AuditEntry& entry) {
   }
   auto omitted = unlogged - unloggedReported;
   unloggedReported = unlogged;
-  auto& [id, time, peer, service, operation, status, bytes] = entry;
+  auto& [id, time, peer, service, operation, status, bytes, repeats] = entry;
   auto verdict = statusName(status);
   if (status == CallStatus::OK) {
     KJ_LOG(INFO, "audit", id, peer, service, operation, verdict, bytes, omitted);

@@ -1,7 +1,8 @@
 #pragma once
 // The record of decisions about remote nodes: who asked for which operation of which service, and what was answered.
 // Never a payload. A bounded ring: the oldest record is dropped and counted. Each record is also one log line; lines
-// are limited to a rate, and how many were left out is said in the next one. Owned by dsoftbusd; the DSoftBus
+// are limited to a rate, and how many were left out is said in the next one. What one peer asks above its rate is
+// counted in one record a second, so that it cannot push the other records out. Owned by dsoftbusd; the DSoftBus
 // capability reads it.
 #include <kj/string.h>
 #include <kj/timer.h>
@@ -22,17 +23,21 @@ struct AuditEntry {
   kj::String operation;  // empty when it could not be told
   CallStatus verdict = CallStatus::OK;
   uint32_t requestBytes = 0;
+  uint64_t repeats = 0;  // further calls that this record stands for; only with the verdict RATE_LIMITED
 };
 
 class AuditLog {
  public:
   static constexpr size_t DEFAULT_CAPACITY = 1024;  // records
   static constexpr size_t MAX_TEXT = 64;            // bytes of each text
+  static constexpr kj::Duration FOLD = 1 * kj::SECONDS;
 
   explicit AuditLog(kj::Timer& timer, size_t capacity = DEFAULT_CAPACITY);
   KJ_DISALLOW_COPY_AND_MOVE(AuditLog);
 
   // Keeps the record and returns its id. The texts may come from a peer: they are cut and made printable here.
+  // RATE_LIMITED of a peer that has such a record younger than FOLD is counted there, whatever was asked for, and has
+  // its id.
   uint64_t append(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation, CallStatus verdict,
                   size_t requestBytes);
 
@@ -60,6 +65,7 @@ class AuditLog {
   std::deque<AuditEntry> entries;
 
   void log(const AuditEntry& entry);
+  kj::Maybe<AuditEntry&> recentRateLimited(kj::StringPtr peer);
 };
 
 // `text` cut to `maxBytes`, every byte outside printable ASCII replaced by '?': safe in a log line and as Text of a

@@ -100,6 +100,7 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
       out.setOperation(entry.operation);
       out.setVerdict(entry.verdict);
       out.setRequestBytes(entry.requestBytes);
+      out.setRepeats(entry.repeats);
     }
     results.setDropped(log.droppedCount());
     return kj::READY_NOW;

@@ -86,8 +86,8 @@ struct Fixture {
   AuditEntry lastAudit() {
     AuditEntry last;
     audit.forEachAfter(0, [&](const AuditEntry& e) {
-      last = AuditEntry{e.id,      e.time,        kj::str(e.peer), kj::str(e.service), kj::str(e.operation),
-                        e.verdict, e.requestBytes};
+      last = AuditEntry{e.id,      e.time,         kj::str(e.peer), kj::str(e.service), kj::str(e.operation),
+                        e.verdict, e.requestBytes, e.repeats};
     });
     return last;
   }
@@ -175,7 +175,7 @@ TEST_CASE("test_reject_remote_audit_remote_call_logged") {
 }
 
 TEST_CASE("with an empty table every operation of every service is denied and nothing is forwarded") {
-  Fixture f{ProxyPolicy()};
+  Fixture f{ProxyPolicy(), 1000000, 1000000};
   for (auto service : {"samgrd"_kj, "bundlemgrd"_kj, "packagefsd"_kj, "statefsd"_kj}) {
     for (int op = 0; op < 256; op++) {
       for (size_t tail = 0; tail < 12; tail++) {
@@ -251,6 +251,35 @@ TEST_CASE(
   CHECK(f.call("samgrd", RESOLVE).status == CallStatus::OK);
   CHECK(f.call("samgrd", RESOLVE).status == CallStatus::RATE_LIMITED);
   CHECK(f.calls.size() == 102);
+}
+
+TEST_CASE("a flood of calls that would be refused anyway meets the rate first and leaves one record more a second") {
+  auto big = kj::heapArray<kj::byte>(257);
+  memset(big.begin(), 0, big.size());
+  auto registering = kj::decodeHex("534d01010100000000000000007a"_kj);
+  struct {
+    kj::StringPtr service;
+    kj::ArrayPtr<const kj::byte> frame;
+    CallStatus status;
+  } floods[] = {{"policyd"_kj, RESOLVE, CallStatus::DENIED},
+                {"samgrd"_kj, big, CallStatus::OVERSIZED},
+                {"samgrd"_kj, LIST, CallStatus::MALFORMED},
+                {"samgrd"_kj, registering, CallStatus::DENIED}};
+  for (auto& flood : floods) {
+    Fixture f;
+    for (int i = 0; i < 100; i++) CHECK(f.call(flood.service, flood.frame).status == flood.status);
+    for (int i = 0; i < 1000; i++) {
+      auto refused = f.call(flood.service, flood.frame);
+      CHECK(refused.status == CallStatus::RATE_LIMITED);
+      CHECK(refused.auditId == 101);
+    }
+    CHECK(f.audit.size() == 101);
+    CHECK(f.lastAudit().repeats == 999);
+    CHECK(f.proxy->count(CallStatus::RATE_LIMITED) == 1000);
+    // Who is not authenticated takes nobody's tokens.
+    CHECK(f.call("samgrd", RESOLVE, {false, "node-b"_kj}).status == CallStatus::UNAUTHENTICATED);
+    CHECK(f.rate.keyCount() == 1);
+  }
 }
 
 TEST_CASE("a backend that fails and one that does not answer within two seconds are told apart") {

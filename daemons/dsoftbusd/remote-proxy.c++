@@ -54,12 +54,12 @@ kj::Promise<RemoteReply> RemoteProxy::handle(RemoteCaller caller, kj::ArrayPtr<c
 CallStatus RemoteProxy::decide(const RemoteCaller& caller, kj::ArrayPtr<const char> serviceName,
                                kj::ArrayPtr<const kj::byte> frame, kj::StringPtr& operation) {
   if (!caller.authenticated) return CallStatus::UNAUTHENTICATED;
+  if (!rate.tryTake(caller.name, timer.now())) return CallStatus::RATE_LIMITED;
   KJ_IF_MAYBE (service, findRemoteService(serviceName)) {
     if (frame.size() > MAX_CALL_FRAME) return CallStatus::OVERSIZED;
     KJ_IF_MAYBE (name, service->operationOf(frame)) {
       operation = *name;
       if (!service->offers(*name) || !policy.allows(caller.name, service->name, *name)) return CallStatus::DENIED;
-      if (!rate.tryTake(caller.name, timer.now())) return CallStatus::RATE_LIMITED;
       return CallStatus::OK;
     }
     return CallStatus::MALFORMED;

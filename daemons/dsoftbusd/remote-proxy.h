@@ -1,9 +1,10 @@
 #pragma once
 // Decides about every call of a remote node and forwards the few that are allowed. The checks, in this order:
-// authenticated, service known, size, parse, policy, rate; then the backend with a deadline, then the size of its
-// reply. Every call is answered, whatever is wrong with it, with a status and the id of exactly one audit record. Owned
-// by dsoftbusd, shared by all sessions. Knows nothing of sessions: the caller's name comes from the trust table after
-// its key was proven.
+// authenticated, rate, service known, size, parse, policy; then the backend with a deadline, then the size of its
+// reply. The rate comes before everything that a caller can get wrong, so that a flood of calls that would be denied
+// costs little and pushes nothing out of the audit ring. Every call is answered, whatever is wrong with it, with a
+// status and the id of its audit record. Owned by dsoftbusd, shared by all sessions. Knows nothing of sessions: the
+// caller's name comes from the trust table after its key was proven.
 #include <kj/function.h>
 #include <kj/map.h>
 #include <kj/timer.h>
