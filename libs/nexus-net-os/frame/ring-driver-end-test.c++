@@ -160,6 +160,24 @@ TEST_CASE("transmit buffers out: the stack is told so, and goes on when the devi
   CHECK(f.send(frame));
 }
 
+TEST_CASE("buffers that were granted behind a frame are found when the frame has been taken, not before") {
+  Fixture f;
+  f.settle();
+  auto frame = frameOf(60, 1);
+  for (int i = 0; i < 16; i++) CHECK(f.send(frame));
+  f.stack->flush();
+  f.device.completeAtOnce = false;
+  f.driver->pump();  // takes the frames
+  f.device.inject(frame);
+  f.driver->pump();
+  f.device.complete();
+  f.driver->pump();
+  CHECK_FALSE(f.send(frame));
+  f.stack->poll(f.receiver);
+  CHECK(f.receiver.frames.size() == 1);
+  CHECK(f.send(frame));
+}
+
 TEST_CASE("a device queue that is full holds frames back without losing any or changing their order") {
   Fixture f;
   f.device.completeAtOnce = false;

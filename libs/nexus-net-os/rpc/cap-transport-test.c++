@@ -122,6 +122,24 @@ TEST_CASE("a reconnecting import connects again after its server went away") {
   CHECK(import.connectCount() == 2);
 }
 
+TEST_CASE("after the connection has ended its bootstrap object is DISCONNECTED, however often it is asked for") {
+  Fixture f;
+  auto server = kj::heap<CapServer>(f.factory());
+  auto pipe = f.io.provider->newCapabilityPipe();
+  server->accept(kj::mv(pipe.ends[0]));
+  CapConnection client(kj::mv(pipe.ends[1]));
+  client.bootstrap().castAs<idl::Attachment>().startRequest().send().wait(f.io.waitScope);
+  server = nullptr;
+  client.onDisconnect().wait(f.io.waitScope);
+  for (int i = 0; i < 3; i++) {
+    auto failure = kj::runCatchingExceptions([&] {
+      client.bootstrap().castAs<idl::Attachment>().startRequest().send().wait(f.io.waitScope);
+    });
+    CHECK(KJ_ASSERT_NONNULL(failure).getType() == kj::Exception::Type::DISCONNECTED);
+    f.io.waitScope.poll();
+  }
+}
+
 TEST_CASE("a failure to connect is the failure of the call") {
   Fixture f;
   CapReconnect import(unixConnector(f.io.provider->getNetwork(), "/nonexistent/socket"));
