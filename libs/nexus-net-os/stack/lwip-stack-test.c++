@@ -255,10 +255,12 @@ TEST_CASE("loopback and the link may both have something to send in one turn") {
   f.sim.settle();
   f.peer.sent.clear();
   for (int i = 0; i < 3; ++i) {
+    size_t flushes = f.peer.flushes;
     a.conn->sendTo({PEER, 7}, bytesOf("out"));
     a.conn->sendTo({STACK, 5001}, bytesOf("in"));
     a.conn->sendTo({STACK, 9}, bytesOf("unreachable"));  // answered through loopback
     f.sim.settle();
+    CHECK(f.peer.flushes == flushes + 1);
     CHECK(textOf(KJ_ASSERT_NONNULL(b.conn->tryReceive()).data) == "in");
     CHECK(textOf(f.expect([](auto& frame) { return frame.isUdp(); }).payload) == "out");
   }
