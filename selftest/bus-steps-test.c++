@@ -138,7 +138,9 @@ TEST_CASE("remote resolve takes OK from the peer's samgrd and nothing else") {
   CHECK(f.failure(f.steps.remoteResolve("node-b")) == "samgrd: the reply is not one");
   f.script.samgrd = idl::CallStatus::DENIED;
   CHECK(f.failure(f.steps.remoteResolve("node-b")) == "samgrd: the peer answered denied");
+  CHECK(f.failure(f.steps.waitForSession("node-b")) == "");
   f.script.outcome = idl::DSoftBus::Outcome::UNREACHABLE;
+  CHECK(f.failure(f.steps.waitForSession("node-b")) == "node-b cannot be reached");
   CHECK(f.failure(f.steps.remoteResolve("node-b")) == "node-b cannot be reached");
 }
 

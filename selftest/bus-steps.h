@@ -28,6 +28,9 @@ class BusSteps final {
   // A payload comes back through that session as it was.
   kj::Promise<void> ping();
 
+  // There is a session with the peer; waits for it.
+  kj::Promise<void> waitForSession(kj::StringPtr peer) { return session(kj::str(peer)).ignoreResult(); }
+
   // The peer's samgrd says that somebody serves bundlemgrd.
   kj::Promise<void> remoteResolve(kj::StringPtr peer);
 

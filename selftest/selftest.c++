@@ -79,9 +79,11 @@ kj::Promise<void> Selftest::runQemuTest() {
 
 kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
   co_await runner.step(marker::SELFTEST_NET_IFACE, IFACE_DEADLINE, [this] { return net.iface(); });
-  co_await runner.step(marker::SELFTEST_REMOTE_RESOLVE, SESSION_DEADLINE, [this, peer] {
-    // The first call waits for the session; what it finds unready is tried again.
-    return runner.retry(SESSION_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.remoteResolve(peer); });
+  co_await runner.step(marker::SELFTEST_REMOTE_RESOLVE, SESSION_DEADLINE + ATTEMPTS_DEADLINE, [this, peer] {
+    return runner.retry(SESSION_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.waitForSession(peer); })
+        .then([this, peer] {
+          return runner.retry(ATTEMPTS_LIMIT, ATTEMPTS_INTERVAL, [this, peer] { return bus.remoteResolve(peer); });
+        });
   });
   co_await attempts(marker::SELFTEST_REMOTE_QUERY, [this, peer] { return bus.remoteQuery(peer); });
   co_await attempts(marker::SELFTEST_REMOTE_DENIED, [this, peer] { return bus.remoteDenied(peer); });
