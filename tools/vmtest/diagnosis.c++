@@ -62,6 +62,8 @@ constexpr CodeRow CODES[] = {
     {75, "FORBIDDEN_MARKER"_kj, "netstackd"_kj, "0.97"_kj, "something happened that this profile excludes"_kj},
     {76, "SERVICE_DIED"_kj, "initd/supervisor"_kj, "0.97"_kj, "the status log has every start and end of a service"_kj},
     {78, "NEGATIVE_MARKER"_kj, "selftest"_kj, "0.96"_kj, "the step itself says why, behind FAIL"_kj},
+    {79, "WIRE_DISAGREES"_kj, "dsoftbusd/session"_kj, "0.95"_kj,
+     "the markers claim what the packets do not show, or the packets show what they must not"_kj},
     {91, "DENY_MISSING"_kj, "dsoftbusd/remote-proxy"_kj, "0.84"_kj,
      "a call that no rule allows was not refused with a status and an audit record"_kj},
     {92, "DENY_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.88"_kj,
@@ -140,6 +142,8 @@ int exitOf(const RunState& state, const Failure& failure) {
       return 76;
     case FailureKind::DISAGREEMENT:
       return 74;
+    case FailureKind::WIRE:
+      return 79;
     case FailureKind::LAUNCH:
       return 71 + failure.node;
     case FailureKind::INTERRUPTED:
@@ -266,7 +270,7 @@ Diagnosis diagnose(const RunState& state, const Failure& failure, Captures captu
   // Where the table can only name the layer, the marker knows its owner.
   bool ownerKnown = failure.rung != nullptr && (exit < 30 || exit == 78);
   bool bySession = failure.phase >= Phase::SESSION && failure.phase <= Phase::DENY;
-  bool anyNode = failure.kind == FailureKind::INTERRUPTED;
+  bool anyNode = failure.kind == FailureKind::INTERRUPTED || failure.kind == FailureKind::WIRE;
   bool missing = failure.rung != nullptr && failure.kind != FailureKind::FORBIDDEN_MARKER &&
                  failure.kind != FailureKind::NEGATIVE_LINE;
   return Diagnosis{

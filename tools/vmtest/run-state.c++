@@ -253,6 +253,10 @@ void RunState::interrupted(kj::TimePoint now) {
   fail(FailureKind::INTERRUPTED, phase(), 0, nullptr, kj::str("interrupted"), now);
 }
 
+void RunState::contradictedByWire(kj::String what, kj::TimePoint now) {
+  fail(FailureKind::WIRE, lastPhase, 0, nullptr, kj::mv(what), now);
+}
+
 void RunState::finish(kj::TimePoint now) {
   if (currentStage == Stage::FINISHED) return;
   bool whole = wholeRun() && theProfile.checksExit;

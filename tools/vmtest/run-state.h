@@ -18,6 +18,7 @@ enum class FailureKind : kj::byte {
   PANIC,             // the guest's kernel gave up
   SERVICE_DIED,      // a daemon ended although nobody was meant to end it
   DISAGREEMENT,      // console and status channel tell different stories
+  WIRE,              // the packets tell another story than the markers
   LAUNCH,            // QEMU did not start, or the guest's initd never spoke
   INTERRUPTED,       // by the user
 };
@@ -62,6 +63,8 @@ class RunState {
   void interrupted(kj::TimePoint now);
   // Lets time-outs happen. Call it at nextDeadline() or later.
   void advance(kj::TimePoint now);
+  // The packets contradict the markers of a run that is otherwise whole.
+  void contradictedByWire(kj::String what, kj::TimePoint now);
   // The guests are gone, or nobody waits for them any longer: the last checks. Ends SETTLING.
   void finish(kj::TimePoint now);
   // Something worth telling that is no failure; the list is bounded.

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <kj/debug.h>
+#include <kj/encoding.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -65,6 +66,21 @@ kj::String healthy(const Profile& profile, kj::StringPtr last = nullptr, kj::Str
   return kj::strArray(lines, "\n");
 }
 
+// What two healthy guests have on their link.
+kj::String healthyWire() {
+  constexpr uint32_t A = 0x0a2a000a, B = 0x0a2a000b, GROUP = 0xef2a0001;
+  kj::Array<kj::byte> frames[] = {arpFrame(0, A, B),
+                                  udpFrame(0, A, 37020, GROUP, 37020, 80),
+                                  udpFrame(1, B, 37020, GROUP, 37020, 80),
+                                  tcpFrame(0, A, 49152, B, 34568, Packet::SYN),
+                                  tcpFrame(1, B, 34568, A, 49152, Packet::SYN | Packet::ACK),
+                                  tcpFrame(0, A, 49152, B, 34568, Packet::ACK, 48)};
+  auto lines = KJ_MAP(frame, frames) {
+    return kj::str("frame ", kj::encodeHex(frame), '\n');
+  };
+  return kj::str("[all]\n", kj::strArray(lines, ""));
+}
+
 // For the tests that are about a wait that ends: short, yet long enough for a busy machine to get that far.
 Profile hurried(const Profile& profile) {
   Profile copy = profile;
@@ -125,8 +141,7 @@ TEST_CASE("a healthy guest passes, is powered off, and every report says so") {
 
 TEST_CASE("two healthy guests pass and their captures become one file with an interface each") {
   Harness h(os2vmProfile());
-  kj::StringPtr hex = "frame 52540012340b52540012340a0806000108000604000152540012340a0a2a000a0000000000000a2a000b\n";
-  CHECK(h.run(kj::str(healthy(os2vmProfile()), "[a]\n", hex, "[b]\n", hex, "[all]\npoweroff\n")) == 0);
+  CHECK(h.run(kj::str(healthy(os2vmProfile()), healthyWire(), "poweroff\n")) == 0);
   CHECK(has(h.file("summary.json"), "\"arp\": 1"));
   CHECK(has(h.file("capture.pcapng"), "node-a"));
   CHECK(has(h.file("capture.pcapng"), "node-b"));
@@ -157,9 +172,15 @@ TEST_CASE("with --pcap=auto the capture is kept for a failure and not for a pass
   failing.options.pcap = passing.options.pcap = PcapMode::AUTO;
   CHECK(failing.run("status kernel 6.1\n") == 31);
   CHECK(failing.file("capture.pcapng") != "absent");
-  CHECK(passing.run(kj::str(healthy(os2vmProfile()), "poweroff\n")) == 0);
+  CHECK(passing.run(kj::str(healthy(os2vmProfile()), healthyWire(), "poweroff\n")) == 0);
   CHECK(passing.file("capture.pcapng") == "absent");
-  CHECK(has(passing.file("summary.json"), "\"syn\": 0"));
+  CHECK(has(passing.file("summary.json"), "\"syn\": 1"));
+}
+
+TEST_CASE("markers that the packets do not bear out fail the run") {
+  Harness h(os2vmProfile());
+  CHECK(h.run(kj::str(healthy(os2vmProfile()), "poweroff\n")) == 79);
+  CHECK(has(h.printed, "OS2VM_E_WIRE_DISAGREES"));
 }
 
 TEST_CASE("a forbidden marker, a FAIL line, a panic and a dead service end the run at once with their codes") {

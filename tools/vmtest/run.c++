@@ -7,6 +7,7 @@
 
 #include "tools/vmtest/capture-merge.h"
 #include "tools/vmtest/host-checks.h"
+#include "tools/vmtest/wire-evidence.h"
 
 namespace nexus::vmtest {
 
@@ -264,6 +265,10 @@ kj::Promise<void> Run::settle() {
   }
   for (auto& guest : guests) guest->kill();
   co_await whenGuestsEnded(2 * kj::SECONDS);
+  if (state.stage() == Stage::SETTLING && state.wholeRun() && profile.nodes == 2 && facts.captured) {
+    auto contradiction = wireContradiction(captures());
+    KJ_IF_MAYBE (what, contradiction) state.contradictedByWire(kj::mv(*what), now());
+  }
   state.finish(now());
   screen.settle(state, now());
 }
