@@ -13,6 +13,7 @@ namespace nexus::vmtest {
 
 namespace {
 
+constexpr kj::Duration VERSION_MAX = 20 * kj::SECONDS;  // for `qemu --version`
 constexpr kj::Duration TICK = 50 * kj::MILLISECONDS;
 constexpr kj::Duration LINGER = 200 * kj::MILLISECONDS;  // for the last lines and packets after a failure
 
@@ -146,7 +147,7 @@ kj::Promise<kj::String> Run::qemuVersion() {
   QemuProcess process(io.unixEventPort, args, nullptr, output.theirs.get());
   output.theirs = nullptr;
   auto stream = io.lowLevelProvider->wrapInputFd(kj::mv(output.ours));
-  auto text = firstLine(co_await stream->readAllText(4096));
+  auto text = firstLine(co_await io.provider->getTimer().timeoutAfter(VERSION_MAX, stream->readAllText(4096)));
   constexpr kj::StringPtr PREFIX = "QEMU emulator version "_kj;
   co_return kj::str(text.startsWith(PREFIX) ? text.slice(PREFIX.size()) : kj::StringPtr(text));
 }
