@@ -11,7 +11,7 @@ Session::Session(kj::Own<RecordChannel> channel, RequestHandler& handler, kj::Ti
       timer(timer),
       onLive(kj::mv(onLive)),
       limits(limits),
-      heardAt(timer.now()),
+      keepAlive(timer.now(), limits.keepAliveInterval, limits.keepAliveTimeout),
       tasks(*this) {}
 
 Session::~Session() noexcept(false) = default;
@@ -35,7 +35,7 @@ kj::Promise<SessionEnd> Session::readLoop() {
     auto received = co_await channel->receive();
     KJ_SWITCH_ONEOF(received) {
       KJ_CASE_ONEOF(message, RecordChannel::Message) {
-        heardAt = timer.now();
+        keepAlive.heard(timer.now());
         KJ_IF_MAYBE (end, co_await take(kj::mv(message))) co_return kj::mv(*end);
       }
       KJ_CASE_ONEOF(eof, RecordChannel::EndOfStream) {
@@ -80,17 +80,20 @@ kj::Promise<kj::Maybe<SessionEnd>> Session::take(RecordChannel::Message record) 
 
 kj::Promise<SessionEnd> Session::keepAliveLoop() {
   for (;;) {
-    co_await timer.atTime(kj::max(timer.now(), heardAt + limits.keepAliveInterval));
-    auto silence = timer.now() - heardAt;
-    if (silence >= limits.keepAliveTimeout) {
-      auto why = kj::str("nothing heard for ", silence / kj::SECONDS, " s");
-      closeOrder = CloseOrder{CloseReason::TIMED_OUT, kj::str(why)};
-      co_return SessionEnd{kj::mv(why), nullptr};
+    co_await timer.atTime(kj::max(timer.now(), keepAlive.nextCheck()));
+    switch (keepAlive.check(timer.now())) {
+      case KeepAlive::Verdict::HEALTHY:
+        break;
+      case KeepAlive::Verdict::SEND_PING:
+        // An answer is heard like everything else; none, and this loop ends the session.
+        tasks.add(ping(nullptr).ignoreResult().catch_([](kj::Exception&&) {}));
+        break;
+      case KeepAlive::Verdict::TIMED_OUT: {
+        auto why = kj::str("nothing heard for ", keepAlive.silence(timer.now()) / kj::SECONDS, " s");
+        closeOrder = CloseOrder{CloseReason::TIMED_OUT, kj::str(why)};
+        co_return SessionEnd{kj::mv(why), nullptr};
+      }
     }
-    if (silence < limits.keepAliveInterval) continue;
-    // An answer is heard like everything else; none, and this loop ends the session.
-    tasks.add(ping(nullptr).ignoreResult().catch_([](kj::Exception&&) {}));
-    co_await timer.afterDelay(limits.keepAliveInterval);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <kj/refcount.h>
 #include <kj/timer.h>
 
+#include "daemons/dsoftbusd/keep-alive.h"
 #include "daemons/dsoftbusd/pending-answers.h"
 #include "daemons/dsoftbusd/record-channel.h"
 #include "daemons/dsoftbusd/remote-proxy.h"
@@ -76,7 +77,7 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   PendingAnswers<kj::Array<kj::byte>> pings;
   PendingAnswers<RemoteReply> calls;
   uint64_t nextId = 1;
-  kj::TimePoint heardAt;
+  KeepAlive keepAlive;
   bool ended = false, live = false, greeted = false, answered = false;
   uint64_t lateAnswers = 0;
 
