@@ -121,10 +121,10 @@ BundleStore::BundleStore(kj::StringPtr folder, const StoreLimits& limits)
 StoreListing BundleStore::list() const {
   Pass pass(limits, Read::SIZES);
   pass.store(root);
-  return {KJ_MAP(b, pass.bundles){return infoOf(b);
-}
-, pass.refused.releaseAsArray()
-};  // namespace nexus
+  auto bundles = KJ_MAP(b, pass.bundles) {
+    return infoOf(b);
+  };
+  return {kj::mv(bundles), pass.refused.releaseAsArray()};
 }
 
 kj::Array<kj::byte> BundleStore::image() const {

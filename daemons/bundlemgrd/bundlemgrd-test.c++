@@ -186,6 +186,12 @@ TEST_CASE("the daemon serves its clients under its system call list") {
   CHECK(client.listFrame().count == 1);
   CHECK(KJ_ASSERT_NONNULL(bn::decodeImageReply(client.frame(bn::encodeFetchImage()))).status == bn::Status::OK);
   CHECK(client.bundlemgr.listRequest().send().wait(io.waitScope).getBundles().size() == 1);
+  // The largest image crosses, by either method.
+  store.file("system/1.0.0/large.bin", "");
+  fs::resize_file(store.root / "system/1.0.0/large.bin", 16 * 1024 * 1024 - 4096);
+  CHECK(client.bundlemgr.fetchImageRequest().send().wait(io.waitScope).getImage().size() > 16 * 1024 * 1024 - 4096);
+  CHECK(KJ_ASSERT_NONNULL(bn::decodeImageReply(client.frame(bn::encodeFetchImage()))).status == bn::Status::OK);
+  fs::remove(store.root / "system/1.0.0/large.bin");
   // A fault of the store is an exception inside the daemon, and not the end of it.
   fs::create_symlink("/etc", store.root / "evil");
   fs::resize_file(store.root / "system/1.0.0/build.prop", uintmax_t(1) << 30);

@@ -16,10 +16,11 @@ kj::Promise<void> run(nexus::DaemonContext& context, nexus::config::Bundlemgrd::
   for (auto& name : context.exportNames()) {
     KJ_REQUIRE(name == STATUS || (name.startsWith(CLIENT_PREFIX) && name.size() > CLIENT_PREFIX.size()),
                "bundlemgrd exports bundlemgr-CLIENT and status-bundlemgrd", name);
-    context.serve(name, [&, isStatus = name == STATUS](const nexus::PeerCredentials&) -> capnp::Capability::Client {
+    auto factory = [&, isStatus = name == STATUS](const nexus::PeerCredentials&) -> capnp::Capability::Client {
       if (isStatus) return bundlemgrd.status();
       return bundlemgrd.connect();
-    });
+    };
+    context.serve(name, kj::mv(factory), nexus::RpcLimits::forLargeMessages());
   }
   if (config.getSandbox()) nexus::enterSandbox(nexus::SandboxProfile::STORE);
   nexus::emitMarker(nexus::marker::BUNDLEMGRD_READY);

@@ -10,7 +10,7 @@ class CapReconnect {
  public:
   using Connect = kj::Function<kj::Promise<kj::Own<kj::AsyncCapabilityStream>>()>;
 
-  explicit CapReconnect(Connect connect, const RpcLimits& limits = {});
+  explicit CapReconnect(Connect connect, const RpcLimits& limits = RpcLimits::forLargeMessages());
   ~CapReconnect() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(CapReconnect);
 

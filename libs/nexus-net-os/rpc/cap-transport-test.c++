@@ -32,6 +32,30 @@ class TestAttachment final : public idl::Attachment::Server {
   bool& dropped;
 };
 
+// Counts calls of transmit, which wait until they are let go, and gives frames of any size.
+class TestNic final : public idl::Nic::Server {
+ public:
+  struct State {
+    kj::uint calls = 0;
+    size_t frameBytes = 0;
+    kj::PromiseFulfillerPair<void> go = kj::newPromiseAndFulfiller<void>();
+    kj::ForkedPromise<void> gone = go.promise.fork();
+  };
+  explicit TestNic(State& state) : state(state) {}
+
+  kj::Promise<void> transmit(TransmitContext) override {
+    state.calls++;
+    return state.gone.addBranch();
+  }
+  kj::Promise<void> receive(ReceiveContext context) override {
+    context.getResults().initFrame(state.frameBytes);
+    return kj::READY_NOW;
+  }
+
+ private:
+  State& state;
+};
+
 struct Fixture {
   kj::AsyncIoContext io = kj::setupAsyncIo();
   bool dropped = false;
@@ -102,6 +126,60 @@ TEST_CASE("a connection above the bound is closed and counted") {
   CapConnection one(kj::mv(first.ends[1])), two(kj::mv(second.ends[1]));
   one.bootstrap().castAs<idl::Attachment>().startRequest().send().wait(f.io.waitScope);
   CHECK_THROWS(two.bootstrap().castAs<idl::Attachment>().startRequest().send().wait(f.io.waitScope));
+}
+
+// A Nic behind a server and its client, with their limits.
+struct NicFixture : Fixture {
+  TestNic::State state;
+  CapServer server;
+  CapConnection client{connect()};
+  idl::Nic::Client nic = client.bootstrap().castAs<idl::Nic>();
+
+  explicit NicFixture(const RpcLimits& limits = {})
+      : server([this](const PeerCredentials&) -> capnp::Capability::Client { return kj::heap<TestNic>(state); },
+               limits) {}
+
+  kj::Own<kj::AsyncCapabilityStream> connect() {
+    auto pipe = io.provider->newCapabilityPipe();
+    server.accept(kj::mv(pipe.ends[0]));
+    return kj::mv(pipe.ends[1]);
+  }
+
+  kj::Promise<void> transmit(size_t bytes) {
+    auto request = nic.transmitRequest();
+    request.initFrame(bytes);
+    return request.send().ignoreResult().eagerlyEvaluate(nullptr);
+  }
+};
+
+constexpr size_t MIB = 1024 * 1024;
+
+TEST_CASE("a message above the server's bound of 4 MiB ends its connection before anybody is called") {
+  NicFixture f;
+  f.state.go.fulfiller->fulfill();
+  f.transmit(4 * MIB - 4096).wait(f.io.waitScope);
+  CHECK(f.state.calls == 1);
+  CHECK_THROWS(f.transmit(4 * MIB).wait(f.io.waitScope));
+  CHECK(f.state.calls == 1);
+  f.client.onDisconnect().wait(f.io.waitScope);
+}
+
+TEST_CASE("a client reads a reply of 16 MiB, the largest in the schemas") {
+  NicFixture f(RpcLimits::forLargeMessages());
+  f.state.frameBytes = 16 * MIB;
+  CHECK(f.nic.receiveRequest().send().wait(f.io.waitScope).getFrame().size() == 16 * MIB);
+}
+
+TEST_CASE("unanswered calls of 4 MiB in all stop the reading from their connection, and answers let it go on") {
+  NicFixture f;
+  kj::Vector<kj::Promise<void>> calls;
+  for (int i = 0; i < 10; i++) calls.add(f.transmit(MIB));
+  while (f.state.calls < 4) f.io.waitScope.poll(), kj::evalLast([] {}).wait(f.io.waitScope);
+  for (int i = 0; i < 1000; i++) f.io.waitScope.poll(), kj::evalLast([] {}).wait(f.io.waitScope);
+  CHECK(f.state.calls <= 5);
+  f.state.go.fulfiller->fulfill();
+  kj::joinPromises(calls.releaseAsArray()).wait(f.io.waitScope);
+  CHECK(f.state.calls == 10);
 }
 
 TEST_CASE("a reconnecting import connects again after its server went away") {

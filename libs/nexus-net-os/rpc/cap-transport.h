@@ -14,6 +14,10 @@ struct RpcLimits {
   uint64_t traversalLimitWords = 512 * 1024;  // 4 MiB a message
   int nestingLimit = 32;                      // levels of pointers
   size_t flowLimitBytes = 4 * 1024 * 1024;    // unanswered calls of one connection; then reading from it pauses
+
+  // For the two ends of the largest reply in idl/, a bundle image of 16 MiB: clients have these bounds by themselves,
+  // and its server needs them too, because Cap'n Proto sends only what it would read.
+  static RpcLimits forLargeMessages() { return {.traversalLimitWords = 17 * 1024 * 1024 / sizeof(uint64_t)}; }
 };
 
 // Who is at the other end, as the kernel says it (SO_PEERCRED). -1 when it does not say.
@@ -53,7 +57,8 @@ class CapServer final : private kj::TaskSet::ErrorHandler {
 // The client's end. Dropping it closes the connection.
 class CapConnection {
  public:
-  explicit CapConnection(kj::Own<kj::AsyncCapabilityStream> stream, const RpcLimits& limits = {});
+  explicit CapConnection(kj::Own<kj::AsyncCapabilityStream> stream,
+                         const RpcLimits& limits = RpcLimits::forLargeMessages());
   ~CapConnection() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(CapConnection);
 
