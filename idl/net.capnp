@@ -129,6 +129,8 @@ struct Limits {
   # Datagrams kept while nobody waits; then the oldest is dropped and counted.
   maxReadBytes @5 :UInt32 = 65536;
   minted @6 :UInt16 = 32;
+  grants @7 :UInt16 = 128;
+  # What restrict, listenAuthority and createIcmpEcho made.
 }
 
 interface TcpListenAuthority {
@@ -171,7 +173,8 @@ interface UdpSocket {
   recvFrom @1 () -> (from :SocketAddress, data :Data);
   # Waits for a datagram. Cancelling loses nothing: the datagram goes to the next caller.
   joinGroup @2 (group :IpAddress) -> (outcome :Outcome);
-  # Joins a multicast group (IGMP) for as long as the socket lives. At most 8 groups a socket.
+  # Joins a multicast group (IGMP) for as long as the socket lives. To join is to receive: NetPolicy.udpBind decides, with the group as
+  # address and the socket's port. At most 8 groups a socket; one more is OVERLOADED.
   close @3 () -> ();
 }
 

@@ -13,6 +13,7 @@ NetLimits::NetLimits() {
   pendingCalls = defaults.getPendingCalls();
   udpBacklogDatagrams = defaults.getUdpBacklogDatagrams();
   minted = defaults.getMinted();
+  grants = defaults.getGrants();
   maxReadBytes = defaults.getMaxReadBytes();
 }
 
@@ -23,6 +24,7 @@ void NetLimits::toIdl(idl::Limits::Builder builder) const {
   builder.setPendingCalls(pendingCalls);
   builder.setUdpBacklogDatagrams(udpBacklogDatagrams);
   builder.setMinted(minted);
+  builder.setGrants(grants);
   builder.setMaxReadBytes(maxReadBytes);
 }
 
@@ -44,6 +46,8 @@ kj::uint ClientQuota::bound(Kind kind) const {
       return limits.udpSockets;
     case Kind::MINTED:
       return limits.minted;
+    case Kind::GRANT:
+      return limits.grants;
   }
   KJ_UNREACHABLE;
 }

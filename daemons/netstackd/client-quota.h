@@ -11,7 +11,7 @@ namespace nexus {
 
 // The bounds as plain numbers; the schema's defaults unless a test asks for less.
 struct NetLimits {
-  uint16_t tcpListeners, tcpSockets, udpSockets, pendingCalls, udpBacklogDatagrams, minted;
+  uint16_t tcpListeners, tcpSockets, udpSockets, pendingCalls, udpBacklogDatagrams, minted, grants;
   uint32_t maxReadBytes;
 
   NetLimits();
@@ -20,8 +20,8 @@ struct NetLimits {
 
 class ClientQuota final : public kj::Refcounted {
  public:
-  enum class Kind { TCP_LISTENER, TCP_SOCKET, UDP_SOCKET, MINTED };
-  static constexpr kj::uint KIND_COUNT = 4;
+  enum class Kind { TCP_LISTENER, TCP_SOCKET, UDP_SOCKET, MINTED, GRANT };
+  static constexpr kj::uint KIND_COUNT = 5;
 
   // Says how often this and all other clients were refused; outlives every quota.
   struct Counters {

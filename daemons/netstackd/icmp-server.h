@@ -7,12 +7,14 @@ namespace nexus {
 
 class IcmpEchoImpl final : public idl::IcmpEcho::Server {
  public:
-  explicit IcmpEchoImpl(kj::Own<ClientSession> session) : session(kj::mv(session)) {}
+  IcmpEchoImpl(kj::Own<ClientSession> session, ClientQuota::Ticket ticket)
+      : session(kj::mv(session)), ticket(kj::mv(ticket)) {}
 
   kj::Promise<void> ping(PingContext context) override;
 
  private:
   kj::Own<ClientSession> session;
+  ClientQuota::Ticket ticket;
 };
 
 }  // namespace nexus

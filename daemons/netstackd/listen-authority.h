@@ -16,14 +16,15 @@ Listening listenTcp(ClientSession& session, SocketAddress local, uint16_t backlo
 
 class TcpListenAuthorityImpl final : public idl::TcpListenAuthority::Server {
  public:
-  TcpListenAuthorityImpl(kj::Own<ClientSession> session, SocketAddress local)
-      : session(kj::mv(session)), local(local) {}
+  TcpListenAuthorityImpl(kj::Own<ClientSession> session, SocketAddress local, ClientQuota::Ticket ticket)
+      : session(kj::mv(session)), local(local), ticket(kj::mv(ticket)) {}
 
   kj::Promise<void> listen(ListenContext context) override;
 
  private:
   kj::Own<ClientSession> session;
   SocketAddress local;
+  ClientQuota::Ticket ticket;
 };
 
 }  // namespace nexus

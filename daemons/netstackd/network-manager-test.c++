@@ -125,6 +125,35 @@ TEST_CASE("restrict narrows and cannot widen, for connections, groups and every 
   CHECK(f.call(join).getOutcome() == idl::Outcome::OK);
 }
 
+TEST_CASE("a group, a broadcast address and a multicast address need a policy that names them like any other") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto request = f.managerOf(*client).restrictRequest();
+  auto fill = [](idl::NetPolicy::Rule::Builder builder, kj::StringPtr text) {
+    auto rule = KJ_ASSERT_NONNULL(NetPolicy::Rule::tryParse(text));
+    rule.address.toIdl(builder.initAddress());
+    builder.setPrefixLength(rule.prefixLength);
+    builder.setFirstPort(rule.firstPort), builder.setLastPort(rule.lastPort);
+  };
+  auto bind = request.initPolicy().initUdpBind(2);
+  fill(bind[0], "10.42.0.10:37020");
+  fill(bind[1], "239.42.0.1:37020");
+  fill(request.getPolicy().initUdpSend(1)[0], "10.42.0.8/29:37020");
+  auto socket = f.udp(f.call(request).getManager(), "10.42.0.10:37020");
+  auto join = [&](IpAddress group) {
+    auto joining = socket.joinGroupRequest();
+    group.toIdl(joining.initGroup());
+    return f.call(joining).getOutcome();
+  };
+  CHECK(join(IpAddress::v4(239, 42, 0, 1)) == idl::Outcome::OK);
+  CHECK(join(IpAddress::v4(239, 42, 0, 2)) == idl::Outcome::DENIED);
+  CHECK(f.call(f.sendToRequest(socket, "10.42.0.10:37020", nullptr)).getOutcome() == idl::Outcome::OK);
+  for (auto to : {"239.42.0.1:37020"_kj, "10.42.0.255:37020"_kj, "255.255.255.255:37020"_kj, "10.42.0.10:37021"_kj}) {
+    CHECK(f.call(f.sendToRequest(socket, to, nullptr)).getOutcome() == idl::Outcome::DENIED);
+  }
+  CHECK(f.node->counters.denied == 5);
+}
+
 TEST_CASE("a listen authority listens on its one port and nowhere else") {
   NetFixture f;
   auto client = f.newClient();
@@ -235,7 +264,21 @@ TEST_CASE("waiting calls are OVERLOADED at the bound, one object at a time, and 
   auto u1 = f.recvFrom(socket), u2 = f.recvFrom(socket);
   CHECK(f.clock.stays(u1));
   CHECK(f.typeOf(f.recvFrom(socket).ignoreResult()) == Type::OVERLOADED);
-  CHECK(f.node->counters.pendingRefused == 3);
+
+  auto known = f.call(manager.getConfigRequest()).getConfig().getGeneration();
+  auto getConfig = [&] {
+    auto request = manager.getConfigRequest();
+    request.setKnown(known);
+    return request.send().ignoreResult();
+  };
+  auto c1 = getConfig(), c2 = getConfig();
+  CHECK(f.clock.stays(c1));
+  CHECK(f.typeOf(getConfig()) == Type::OVERLOADED);
+  c1 = nullptr;
+  f.clock.settle();
+  c1 = getConfig();
+  CHECK(f.clock.stays(c1));
+  CHECK(f.node->counters.pendingRefused == 4);
 }
 
 TEST_CASE("each kind of thing is OVERLOADED at its own bound, per client, and dropping one makes room") {
@@ -273,6 +316,42 @@ TEST_CASE("each kind of thing is OVERLOADED at its own bound, per client, and dr
   auto narrow = f.call(restricting).getManager();
   CHECK(f.typeOf(f.udpRequest(narrow, "*:2").send().ignoreResult()) == Type::OVERLOADED);
   CHECK(f.node->quotaCounters.refused == 6);
+}
+
+TEST_CASE("narrowed managers, listen authorities and echo capabilities are bounded together, per client") {
+  NetLimits limits;
+  limits.grants = 3;
+  NetFixture f(limits);
+  auto client = f.newClient(), neighbour = f.newClient();
+  auto manager = f.managerOf(*client);
+  auto authorityRequest = [](idl::NetworkManager::Client from) {
+    auto request = from.listenAuthorityRequest();
+    request.initLocal().initAddress().setAny();
+    request.getLocal().setPort(7000);
+    return request;
+  };
+  auto narrow = f.call(manager.restrictRequest()).getManager();
+  auto authority = f.call(authorityRequest(manager)).getAuthority();
+  auto echo = f.call(manager.createIcmpEchoRequest()).getEcho();
+  for (int i = 0; i < 2; i++) {
+    CHECK(f.typeOf(manager.restrictRequest().send().ignoreResult()) == Type::OVERLOADED);
+    CHECK(f.typeOf(narrow.restrictRequest().send().ignoreResult()) == Type::OVERLOADED);
+    CHECK(f.typeOf(authorityRequest(manager).send().ignoreResult()) == Type::OVERLOADED);
+    CHECK(f.typeOf(manager.createIcmpEchoRequest().send().ignoreResult()) == Type::OVERLOADED);
+    f.call(f.managerOf(*neighbour).restrictRequest());
+    if (i == 0) {
+      authority = nullptr;
+      f.clock.settle();
+      authority = f.call(authorityRequest(manager)).getAuthority();
+    }
+  }
+  narrow = nullptr;
+  f.clock.settle();
+  narrow = f.call(manager.restrictRequest()).getManager();
+  echo = nullptr;
+  f.clock.settle();
+  echo = f.call(manager.createIcmpEchoRequest()).getEcho();
+  CHECK(f.node->quotaCounters.refused == 8);
 }
 
 TEST_CASE("a datagram backlog keeps the newest up to the bound") {

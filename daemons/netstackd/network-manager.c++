@@ -20,8 +20,9 @@ idl::NetworkManager::Client newNetworkManager(NetNode& node, NetPolicy policy) {
                                       NetworkManagerImpl::Role::ROOT);
 }
 
-NetworkManagerImpl::NetworkManagerImpl(kj::Own<ClientSession> session, NetPolicy policy, Role role)
-    : session(kj::mv(session)), policy(kj::mv(policy)), role(role) {}
+NetworkManagerImpl::NetworkManagerImpl(kj::Own<ClientSession> session, NetPolicy policy, Role role,
+                                       kj::Maybe<ClientQuota::Ticket> ticket)
+    : session(kj::mv(session)), policy(kj::mv(policy)), role(role), ticket(kj::mv(ticket)) {}
 
 NetworkManagerImpl::~NetworkManagerImpl() noexcept(false) {
   if (role == Role::ROOT) session->end();
@@ -99,7 +100,8 @@ kj::Promise<void> NetworkManagerImpl::createUdpSocket(CreateUdpSocketContext con
 
 kj::Promise<void> NetworkManagerImpl::createIcmpEcho(CreateIcmpEchoContext context) {
   if (policy.allowsIcmpEcho()) {
-    context.getResults().setEcho(kj::heap<IcmpEchoImpl>(kj::addRef(*session)));
+    auto ticket = session->quota().take(Kind::GRANT);
+    context.getResults().setEcho(kj::heap<IcmpEchoImpl>(kj::addRef(*session), kj::mv(ticket)));
   } else {
     session->counters().denied++;
     context.getResults().setOutcome(idl::Outcome::DENIED);
@@ -109,7 +111,9 @@ kj::Promise<void> NetworkManagerImpl::createIcmpEcho(CreateIcmpEchoContext conte
 
 kj::Promise<void> NetworkManagerImpl::restrict(RestrictContext context) {
   auto narrowed = policy.restrictedBy(NetPolicy::fromIdl(context.getParams().getPolicy()));
-  context.getResults().setManager(kj::heap<NetworkManagerImpl>(kj::addRef(*session), kj::mv(narrowed), Role::NARROWED));
+  auto ticket = session->quota().take(Kind::GRANT);
+  context.getResults().setManager(
+      kj::heap<NetworkManagerImpl>(kj::addRef(*session), kj::mv(narrowed), Role::NARROWED, kj::mv(ticket)));
   return kj::READY_NOW;
 }
 
@@ -117,7 +121,8 @@ kj::Promise<void> NetworkManagerImpl::listenAuthority(ListenAuthorityContext con
   auto local = SocketAddress::fromIdl(context.getParams().getLocal(), IpAddress::AllowAny::YES);
   KJ_REQUIRE(local.port != 0, "an authority is for one port: 0 is none");
   if (allows(Action::LISTEN, local)) {
-    context.getResults().setAuthority(kj::heap<TcpListenAuthorityImpl>(kj::addRef(*session), local));
+    auto ticket = session->quota().take(Kind::GRANT);
+    context.getResults().setAuthority(kj::heap<TcpListenAuthorityImpl>(kj::addRef(*session), local, kj::mv(ticket)));
   } else {
     context.getResults().setOutcome(idl::Outcome::DENIED);
   }

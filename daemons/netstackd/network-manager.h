@@ -16,7 +16,8 @@ class NetworkManagerImpl final : public idl::NetworkManager::Server {
     ROOT,      // ends the session when it goes
     NARROWED,  // made by restrict()
   };
-  NetworkManagerImpl(kj::Own<ClientSession> session, NetPolicy policy, Role role);
+  NetworkManagerImpl(kj::Own<ClientSession> session, NetPolicy policy, Role role,
+                     kj::Maybe<ClientQuota::Ticket> ticket = nullptr);
   ~NetworkManagerImpl() noexcept(false);
 
   kj::Promise<void> getConfig(GetConfigContext context) override;
@@ -33,6 +34,7 @@ class NetworkManagerImpl final : public idl::NetworkManager::Server {
   kj::Own<ClientSession> session;
   NetPolicy policy;
   Role role;
+  kj::Maybe<ClientQuota::Ticket> ticket;  // a narrowed one's place
   size_t configWaiters = 0;
 
   bool allows(NetPolicy::Action action, const SocketAddress& target);
