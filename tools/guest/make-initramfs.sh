@@ -39,4 +39,4 @@ mkdir -p "$root"/{proc,sys,dev,run}
 find "$root" -exec touch -h -d @0 {} +
 
 cd "$root"
-find . -print0 | LC_ALL=C sort -z | cpio -0 -o -H newc --reproducible -R 0:0 --quiet | gzip -n -6 > "$out"
+find . -print0 | LC_ALL=C sort -z | cpio -0 -o -H newc --reproducible -R 0:0 --quiet > "$out"
