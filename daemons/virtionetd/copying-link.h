@@ -16,6 +16,7 @@ class CopyingLink final : public LinkBackend {
   // implements LinkBackend ----------------------------------------
   kj::StringPtr name() override { return label; }
   kj::Promise<OpenLink> open() override;
+  void forEachCounter(EachCounter each) const override { channel->forEachCounter(each); }
 
  private:
   kj::StringPtr label;

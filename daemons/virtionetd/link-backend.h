@@ -24,6 +24,9 @@ class LinkBackend {
   // of the process (a VFIO device, whose DMA memory is sealed to its first client): the daemon then ends and its
   // supervisor starts a fresh one.
   virtual kj::Promise<OpenLink> open() = 0;
+
+  // What was counted below the link, over all devices it opened.
+  virtual void forEachCounter(EachCounter each) const = 0;
 };
 
 }  // namespace nexus

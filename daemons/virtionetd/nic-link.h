@@ -77,6 +77,7 @@ class NicLink {
   size_t statusWaiterCount() const { return statusChanged.size(); }
 
   DirectPath& directPath() { return direct; }
+  const LinkBackend& linkBackend() const { return backend; }
 
   // OVERLOADED while another attachment lives, DISCONNECTED while there is no device.
   kj::Own<LinkAttachment> attach();

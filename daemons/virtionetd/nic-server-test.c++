@@ -201,6 +201,12 @@ TEST_CASE("the Nic of a link that cannot be opened answers DISCONNECTED, says wh
   CHECK(f.counter("link.openFailures") == 3);
 }
 
+TEST_CASE("what the backend counts is told too") {
+  Fixture f;
+  f.settle();
+  CHECK(f.counter("fake.opens") == 1);
+}
+
 TEST_CASE("the address is the device's, six bytes") {
   Fixture f;
   auto response = f.nic.macAddressRequest().send().wait(f.io.waitScope);

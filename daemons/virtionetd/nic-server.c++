@@ -122,6 +122,7 @@ kj::Array<NamedCounter> linkCounters(NicLink& link) {
   all.add(NamedCounter{"direct.txFrames"_kj, direct.transmitted});
   all.add(NamedCounter{"direct.dropQueueFull"_kj, direct.droppedQueueFull});
   all.add(NamedCounter{"direct.dropAttached"_kj, direct.droppedAttached});
+  link.linkBackend().forEachCounter([&](kj::StringPtr name, uint64_t value) { all.add(NamedCounter{name, value}); });
   return all.releaseAsArray();
 }
 

@@ -13,11 +13,10 @@ class VfioLink final : public LinkBackend {
   VfioLink(CapReconnect& device, const BufferGeometry& geometry, kj::UnixEventPort& eventPort, kj::Timer& timer)
       : device(device), geometry(geometry), eventPort(eventPort), timer(timer) {}
 
-  const VirtioNetCounters& counters() const { return totals; }
-
   // implements LinkBackend ----------------------------------------
   kj::StringPtr name() override { return "vfio"; }
   kj::Promise<OpenLink> open() override;
+  void forEachCounter(EachCounter each) const override { totals.forEach(each); }
 
  private:
   CapReconnect& device;

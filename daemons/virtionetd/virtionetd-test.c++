@@ -143,11 +143,13 @@ TEST_CASE(
   {
     auto response = f.statusImport.get<idl::Status>().snapshotRequest().send().wait(f.io.waitScope);
     CHECK(response.getStatus().getHealth() == idl::DaemonStatus::Health::UP);
-    uint64_t received = 0;
+    uint64_t received = 0, connections = 0;
     for (auto counter : response.getStatus().getCounters()) {
       if (counter.getName() == "link.rxFrames") received = counter.getValue();
+      if (counter.getName() == "stream.connections") connections = counter.getValue();
     }
     CHECK(received == 2000);
+    CHECK(connections == 1);
   }
 
   // Killed in mid-flight and started again by its supervisor: the port comes back by itself.

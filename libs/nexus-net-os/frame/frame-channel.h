@@ -14,6 +14,9 @@ class FrameChannel {
 
   virtual LinkState linkState() = 0;
 
+  // What the channel has lost and why; values only grow.
+  virtual void forEachCounter(EachCounter each) const = 0;
+
   // The next frame into `out`: its length, or 0 when there is none now. A frame that does not fit, or is none, is
   // dropped and counted.
   virtual size_t tryRead(kj::ArrayPtr<kj::byte> out) = 0;

@@ -5,6 +5,7 @@
 //
 // One thread. Nothing blocks: poll() is a bounded batch, whenReady() is the only wait.
 #include <kj/async.h>
+#include <kj/function.h>
 
 #include "libs/nexus-net-os/frame/frame-meta.h"
 #include "libs/nexus-net-os/net/mac-address.h"
@@ -28,6 +29,9 @@ struct LinkState {
   uint16_t mtu = 1500;
   kj::StringPtr reason;  // why it is down, with static lifetime; empty when up
 };
+
+// Takes the names and values of counters, for status output. Names are static: "stream.droppedAway".
+using EachCounter = kj::FunctionParam<void(kj::StringPtr name, uint64_t value)>;
 
 class FrameDevice {
  public:

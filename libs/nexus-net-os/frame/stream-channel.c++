@@ -259,4 +259,11 @@ StreamChannel::Connect unixStreamListener(kj::UnixEventPort& eventPort, kj::Stri
   return [listener = kj::mv(listener)]() mutable { return listener->accept(); };
 }
 
+void StreamChannel::forEachCounter(EachCounter each) const {
+  each("stream.connections", totals.connections);
+  each("stream.droppedAway", totals.droppedAway);
+  each("stream.droppedLong", totals.droppedLong);
+  each("stream.badLengths", totals.badLengths);
+}
+
 }  // namespace nexus

@@ -40,6 +40,7 @@ class StreamChannel final : public FrameChannel {
 
   // implements FrameChannel ----------------------------------------
   LinkState linkState() override;
+  void forEachCounter(EachCounter each) const override;
   size_t tryRead(kj::ArrayPtr<kj::byte> out) override;
   bool tryWrite(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override;
   kj::Promise<void> whenReadable() override;

@@ -151,4 +151,11 @@ kj::Promise<void> TapChannel::whenWritable() {
   return away ? kj::Promise<void>(kj::NEVER_DONE) : observer.whenBecomesWritable();
 }
 
+void TapChannel::forEachCounter(EachCounter each) const {
+  each("tap.droppedLong", totals.droppedLong);
+  each("tap.droppedOffload", totals.droppedOffload);
+  each("tap.droppedDown", totals.droppedDown);
+  each("tap.retaken", totals.retaken);
+}
+
 }  // namespace nexus

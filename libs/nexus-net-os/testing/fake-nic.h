@@ -77,6 +77,7 @@ class FakeNic final : private LinkBackend {
   // implements LinkBackend ----------------------------------------
 
   kj::StringPtr name() override { return "fake"; }
+  void forEachCounter(EachCounter each) const override { each("fake.opens", opens); }
 
   kj::Promise<OpenLink> open() override {
     opens++;

@@ -4,36 +4,45 @@
 
 namespace nexus {
 
+namespace {
+
+constexpr kj::StringPtr PREFIX = "virtio."_kj;
+
+// In the order of DeviceFault, as they are counted.
+constexpr kj::StringPtr FAULT_COUNTERS[] = {
+    "virtio.used-index-jump"_kj,
+    "virtio.id-out-of-range"_kj,
+    "virtio.id-not-outstanding"_kj,
+    "virtio.length-too-large"_kj,
+    "virtio.header-truncated"_kj,
+    "virtio.buffer-count-zero"_kj,
+    "virtio.buffer-count-beyond"_kj,
+    "virtio.buffer-empty"_kj,
+    "virtio.needs-reset"_kj,
+    "virtio.reset-unasked"_kj,
+    "virtio.gone"_kj,
+    "virtio.config-unstable"_kj,
+    "virtio.handshake"_kj,
+};
+static_assert(kj::size(FAULT_COUNTERS) == DEVICE_FAULTS);
+
+}  // namespace
+
 kj::StringPtr faultName(DeviceFault fault) {
-  switch (fault) {
-    case DeviceFault::USED_INDEX_JUMP:
-      return "used-index-jump"_kj;
-    case DeviceFault::ID_OUT_OF_RANGE:
-      return "id-out-of-range"_kj;
-    case DeviceFault::ID_NOT_OUTSTANDING:
-      return "id-not-outstanding"_kj;
-    case DeviceFault::LENGTH_TOO_LARGE:
-      return "length-too-large"_kj;
-    case DeviceFault::HEADER_TRUNCATED:
-      return "header-truncated"_kj;
-    case DeviceFault::BUFFER_COUNT_ZERO:
-      return "buffer-count-zero"_kj;
-    case DeviceFault::BUFFER_COUNT_BEYOND:
-      return "buffer-count-beyond"_kj;
-    case DeviceFault::BUFFER_EMPTY:
-      return "buffer-empty"_kj;
-    case DeviceFault::NEEDS_RESET:
-      return "needs-reset"_kj;
-    case DeviceFault::RESET_UNASKED:
-      return "reset-unasked"_kj;
-    case DeviceFault::GONE:
-      return "gone"_kj;
-    case DeviceFault::CONFIG_UNSTABLE:
-      return "config-unstable"_kj;
-    case DeviceFault::HANDSHAKE:
-      return "handshake"_kj;
-  }
-  KJ_UNREACHABLE;
+  return FAULT_COUNTERS[static_cast<size_t>(fault)].slice(PREFIX.size());
+}
+
+void VirtioNetCounters::forEach(kj::FunctionParam<void(kj::StringPtr name, uint64_t value)> each) const {
+  each("virtio.rxFrames", framesReceived);
+  each("virtio.rxBytes", bytesReceived);
+  each("virtio.txFrames", framesTransmitted);
+  each("virtio.txBytes", bytesTransmitted);
+  each("virtio.runtsDropped", runtsDropped);
+  each("virtio.txQueueFull", transmitFull);
+  each("virtio.notifications", notifications);
+  each("virtio.linkChanges", linkChanges);
+  each("virtio.initialisations", initialisations);
+  for (size_t i = 0; i < DEVICE_FAULTS; i++) each(FAULT_COUNTERS[i], faults[i]);
 }
 
 }  // namespace nexus

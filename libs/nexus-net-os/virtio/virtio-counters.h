@@ -2,6 +2,7 @@
 // What a virtio-net driver counts: frames, and every way in which a device was caught breaking the protocol. Owned by
 // whoever starts the driver, so that the counts survive a re-initialisation. A plain value.
 #include <kj/common.h>
+#include <kj/function.h>
 #include <kj/string.h>
 
 #include <array>
@@ -41,6 +42,9 @@ struct VirtioNetCounters {
   uint64_t linkChanges = 0;
   uint64_t initialisations = 0;  // handshakes that came to their end
   std::array<uint64_t, DEVICE_FAULTS> faults{};
+
+  // Calls `each` with static names: "virtio.rxFrames", and "virtio.used-index-jump" for each fault.
+  void forEach(kj::FunctionParam<void(kj::StringPtr name, uint64_t value)> each) const;
 
   uint64_t& operator[](DeviceFault fault) { return faults[static_cast<size_t>(fault)]; }
   uint64_t faultCount() const {
