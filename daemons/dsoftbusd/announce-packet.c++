@@ -73,9 +73,10 @@ void writeName(kj::Vector<kj::byte>& out, kj::StringPtr name) {
 }  // namespace
 
 Announce Announce::clone() const {
-  return {kj::heapString(deviceId), sessionPort, staticKey, KJ_MAP(s, services){return kj::heapString(s);
-}
-};  // namespace nexus
+  auto names = KJ_MAP(s, services) {
+    return kj::heapString(s);
+  };
+  return {kj::heapString(deviceId), sessionPort, staticKey, kj::mv(names)};
 }
 
 bool Announce::operator==(const Announce& other) const {

@@ -73,121 +73,122 @@ class Checker {
     for (auto entry : config.getPolicy()) {
       auto wrong = checkRule(entry, peers);
       KJ_IF_MAYBE (e, wrong) return kj::mv(*e);
-      rules.add(PolicyRule{kj::str(entry.getPeer()), kj::str(entry.getService()),
-                           KJ_MAP(operation, entry.getOperations()) { return kj::str(operation);
+      auto operations = KJ_MAP(operation, entry.getOperations()) {
+        return kj::str(operation);
+      };
+      rules.add(PolicyRule{kj::str(entry.getPeer()), kj::str(entry.getService()), kj::mv(operations)});
     }
-  });
-} return rules.releaseAsArray();
-}  // namespace
-
-kj::OneOf<kj::Array<kj::String>, SettingsError> services() {
-  if (config.getServices().size() > ANNOUNCE_MAX_SERVICES)
-    return error("at most ", ANNOUNCE_MAX_SERVICES, " services are announced");
-  kj::Vector<kj::String> names;
-  for (auto name : config.getServices()) {
-    if (name.size() == 0 || name.size() > ANNOUNCE_MAX_NAME)
-      return error("service \"", name, "\": a name has 1 to 64 bytes");
-    names.add(kj::str(name));
+    return rules.releaseAsArray();
   }
-  return names.releaseAsArray();
-}
 
-kj::OneOf<DiscoverySettings, SettingsError> discovery() {
-  DiscoverySettings settings;
-  settings.port = config.getDiscoveryPort();
-  settings.broadcast = config.getBroadcast();
-  settings.firstInterval = config.getAnnounceIntervalMs() * kj::MILLISECONDS;
-  settings.largestInterval = config.getAnnounceMaxMs() * kj::MILLISECONDS;
-  settings.table.capacity = config.getMaxPeers();
-  settings.table.timeToLive = config.getPeerTtlMs() * kj::MILLISECONDS;
-  if (config.getMulticastGroup().size() > 0) {
-    auto group = IpAddress::tryParse(config.getMulticastGroup());
-    bool isGroup = group.map([](const IpAddress& a) { return a.isV4() && a.isMulticast(); }).orDefault(false);
-    if (!isGroup)
-      return error("multicastGroup \"", config.getMulticastGroup(),
-                   "\" is no IPv4 multicast address; empty means none");
-    settings.group = group;
-  }
-  kj::Vector<SocketAddress> unicast;
-  for (auto text : config.getUnicastPeers()) {
-    auto parsed = unicastPeer(text);
-    KJ_IF_MAYBE (to, parsed)
-      unicast.add(*to);
-    else
-      return error("unicastPeers: \"", text, "\" is no address; write 10.0.0.2 or 10.0.0.2:37020");
-  }
-  settings.unicastPeers = unicast.releaseAsArray();
-  return kj::mv(settings);
-}
-
-bool usesTestKeys = false;
-
-private:
-config::Dsoftbusd::Reader config;
-
-template <typename... Params>
-static SettingsError error(Params&&... params) {
-  return {kj::str("dsoftbusd configuration: ", kj::fwd<Params>(params)...)};
-}
-
-kj::OneOf<TrustedPeer, SettingsError> trusted(config::Dsoftbusd::Trust::Reader entry) {
-  auto name = entry.getName();
-  if (name.size() == 0 || name.size() > MAX_NAME_BYTES) return error("a trust entry needs a name of 1 to 64 bytes");
-  if (entry.getTestIdentity().size() > 0) {
-    if (entry.getDeviceId().size() > 0 || entry.getStaticKey().size() > 0) {
-      return error("trust entry \"", name, "\": give either testIdentity, or deviceId and staticKey");
+  kj::OneOf<kj::Array<kj::String>, SettingsError> services() {
+    if (config.getServices().size() > ANNOUNCE_MAX_SERVICES)
+      return error("at most ", ANNOUNCE_MAX_SERVICES, " services are announced");
+    kj::Vector<kj::String> names;
+    for (auto name : config.getServices()) {
+      if (name.size() == 0 || name.size() > ANNOUNCE_MAX_NAME)
+        return error("service \"", name, "\": a name has 1 to 64 bytes");
+      names.add(kj::str(name));
     }
-    if (!config.getAllowTestIdentity()) {
-      return error("trust entry \"", name,
-                   "\": testIdentity is a publicly known key: it needs allowTestIdentity = true");
-    }
-    usesTestKeys = true;
-    return TrustedPeer{kj::str(name), DeviceIdentity::forTest(entry.getTestIdentity()).publicIdentity(),
-                       entry.getDial()};
+    return names.releaseAsArray();
   }
-  if (!isDeviceId(entry.getDeviceId())) {
-    return error("trust entry \"", name, "\": deviceId must be 64 lowercase hexadecimal digits");
-  }
-  auto key = tryParseKeyBytes(entry.getStaticKey());
-  KJ_IF_MAYBE (k, key) {
-    return TrustedPeer{kj::str(name), PublicIdentity{kj::str(entry.getDeviceId()), *k}, entry.getDial()};
-  }
-  return error("trust entry \"", name, "\" has no key: staticKey must be 64 hexadecimal digits");
-}
 
-kj::Maybe<SettingsError> checkRule(config::Dsoftbusd::Rule::Reader rule, kj::ArrayPtr<const TrustedPeer> peers) {
-  bool known = false;
-  for (auto& peer : peers) known = known || peer.name == rule.getPeer();
-  if (!known) return error("a policy rule names the peer \"", rule.getPeer(), "\", which has no trust entry");
-  KJ_IF_MAYBE (service, findRemoteService(rule.getService())) {
-    if (rule.getOperations().size() == 0) {
-      return error("the policy rule for ", rule.getPeer(), " and ", rule.getService(), " names no operation");
+  kj::OneOf<DiscoverySettings, SettingsError> discovery() {
+    DiscoverySettings settings;
+    settings.port = config.getDiscoveryPort();
+    settings.broadcast = config.getBroadcast();
+    settings.firstInterval = config.getAnnounceIntervalMs() * kj::MILLISECONDS;
+    settings.largestInterval = config.getAnnounceMaxMs() * kj::MILLISECONDS;
+    settings.table.capacity = config.getMaxPeers();
+    settings.table.timeToLive = config.getPeerTtlMs() * kj::MILLISECONDS;
+    if (config.getMulticastGroup().size() > 0) {
+      auto group = IpAddress::tryParse(config.getMulticastGroup());
+      bool isGroup = group.map([](const IpAddress& a) { return a.isV4() && a.isMulticast(); }).orDefault(false);
+      if (!isGroup)
+        return error("multicastGroup \"", config.getMulticastGroup(),
+                     "\" is no IPv4 multicast address; empty means none");
+      settings.group = group;
     }
-    for (auto operation : rule.getOperations()) {
-      if (!service->offers(operation)) {
-        return error("a policy rule for ", rule.getPeer(), " names the operation \"", operation, "\", which ",
-                     service->name,
-                     " does not offer to other nodes; it offers: ", kj::strArray(service->offered, ", "));
+    kj::Vector<SocketAddress> unicast;
+    for (auto text : config.getUnicastPeers()) {
+      auto parsed = unicastPeer(text);
+      KJ_IF_MAYBE (to, parsed)
+        unicast.add(*to);
+      else
+        return error("unicastPeers: \"", text, "\" is no address; write 10.0.0.2 or 10.0.0.2:37020");
+    }
+    settings.unicastPeers = unicast.releaseAsArray();
+    return kj::mv(settings);
+  }
+
+  bool usesTestKeys = false;
+
+ private:
+  config::Dsoftbusd::Reader config;
+
+  template <typename... Params>
+  static SettingsError error(Params&&... params) {
+    return {kj::str("dsoftbusd configuration: ", kj::fwd<Params>(params)...)};
+  }
+
+  kj::OneOf<TrustedPeer, SettingsError> trusted(config::Dsoftbusd::Trust::Reader entry) {
+    auto name = entry.getName();
+    if (name.size() == 0 || name.size() > MAX_NAME_BYTES) return error("a trust entry needs a name of 1 to 64 bytes");
+    if (entry.getTestIdentity().size() > 0) {
+      if (entry.getDeviceId().size() > 0 || entry.getStaticKey().size() > 0) {
+        return error("trust entry \"", name, "\": give either testIdentity, or deviceId and staticKey");
       }
+      if (!config.getAllowTestIdentity()) {
+        return error("trust entry \"", name,
+                     "\": testIdentity is a publicly known key: it needs allowTestIdentity = true");
+      }
+      usesTestKeys = true;
+      return TrustedPeer{kj::str(name), DeviceIdentity::forTest(entry.getTestIdentity()).publicIdentity(),
+                         entry.getDial()};
+    }
+    if (!isDeviceId(entry.getDeviceId())) {
+      return error("trust entry \"", name, "\": deviceId must be 64 lowercase hexadecimal digits");
+    }
+    auto key = tryParseKeyBytes(entry.getStaticKey());
+    KJ_IF_MAYBE (k, key) {
+      return TrustedPeer{kj::str(name), PublicIdentity{kj::str(entry.getDeviceId()), *k}, entry.getDial()};
+    }
+    return error("trust entry \"", name, "\" has no key: staticKey must be 64 hexadecimal digits");
+  }
+
+  kj::Maybe<SettingsError> checkRule(config::Dsoftbusd::Rule::Reader rule, kj::ArrayPtr<const TrustedPeer> peers) {
+    bool known = false;
+    for (auto& peer : peers) known = known || peer.name == rule.getPeer();
+    if (!known) return error("a policy rule names the peer \"", rule.getPeer(), "\", which has no trust entry");
+    KJ_IF_MAYBE (service, findRemoteService(rule.getService())) {
+      if (rule.getOperations().size() == 0) {
+        return error("the policy rule for ", rule.getPeer(), " and ", rule.getService(), " names no operation");
+      }
+      for (auto operation : rule.getOperations()) {
+        if (!service->offers(operation)) {
+          return error("a policy rule for ", rule.getPeer(), " names the operation \"", operation, "\", which ",
+                       service->name,
+                       " does not offer to other nodes; it offers: ", kj::strArray(service->offered, ", "));
+        }
+      }
+      return nullptr;
+    }
+    return error("a policy rule for ", rule.getPeer(), " names the service \"", rule.getService(),
+                 "\"; there are: ", kj::strArray(KJ_MAP(s, remoteServices()) { return s.name; }, ", "));
+  }
+
+  kj::Maybe<SocketAddress> unicastPeer(kj::StringPtr text) {
+    KJ_IF_MAYBE (address, IpAddress::tryParse(text)) {
+      if (address->isAny()) return nullptr;
+      return SocketAddress{*address, config.getDiscoveryPort()};
+    }
+    KJ_IF_MAYBE (to, SocketAddress::tryParse(text)) {
+      if (to->address.isAny() || to->port == 0) return nullptr;
+      return *to;
     }
     return nullptr;
   }
-  return error("a policy rule for ", rule.getPeer(), " names the service \"", rule.getService(),
-               "\"; there are: ", kj::strArray(KJ_MAP(s, remoteServices()) { return s.name; }, ", "));
-}
-
-kj::Maybe<SocketAddress> unicastPeer(kj::StringPtr text) {
-  KJ_IF_MAYBE (address, IpAddress::tryParse(text)) {
-    if (address->isAny()) return nullptr;
-    return SocketAddress{*address, config.getDiscoveryPort()};
-  }
-  KJ_IF_MAYBE (to, SocketAddress::tryParse(text)) {
-    if (to->address.isAny() || to->port == 0) return nullptr;
-    return *to;
-  }
-  return nullptr;
-}
-};  // namespace nexus
+};
 
 }  // namespace
 

@@ -34,6 +34,7 @@ class Bus final : private kj::TaskSet::ErrorHandler {
   };
   const Counters& counters() const { return counts; }
   kj::uint halfOpenCount() const { return halfOpen.count(); }
+  const HalfOpenLimit::Counters& halfOpenCounters() const { return halfOpen.counters(); }  // refusedHalfOpen, by bound
 
  private:
   LinkContext& context;

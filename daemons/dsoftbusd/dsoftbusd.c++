@@ -21,11 +21,12 @@ kj::Array<RemoteProxy::Backend> backends(Dsoftbusd::Imports& imports) {
 }
 
 Announce announceOf(const BusSettings& settings) {
+  auto services = KJ_MAP(name, settings.services) {
+    return kj::str(name);
+  };
   return Announce{kj::str(settings.identity.deviceId()), settings.sessionPort,
-                  settings.identity.publicIdentity().staticKey, KJ_MAP(name, settings.services){return kj::str(name);
+                  settings.identity.publicIdentity().staticKey, kj::mv(services)};
 }
-};  // namespace
-}  // namespace nexus
 
 }  // namespace
 
@@ -135,9 +136,16 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   auto& d = discovery.counters();
   add("discovery.sent", d.sent), add("discovery.sendFailures", d.sendFailures), add("discovery.received", d.received);
   add("discovery.flooded", d.flooded), add("discovery.malformed", d.malformed), add("discovery.wrongKey", d.wrongKey);
+  add("discovery.own", d.own), add("discovery.answersDropped", d.answersDropped);
+  auto& p = discovery.peers().counters();
+  add("discovery.peersEvicted", p.evicted), add("discovery.peersExpired", p.expired);
+  add("discovery.peersRefused", p.refused), add("discovery.sourcesForgotten", p.sourcesForgotten);
   add("discovery.peersNow", discovery.peers().size());
   auto& b = bus.counters();
+  auto& h = bus.halfOpenCounters();
   add("session.accepted", b.accepted), add("session.refusedHalfOpen", b.refusedHalfOpen);
+  add("session.refusedTotal", h.refusedTotal), add("session.refusedSource", h.refusedSource);
+  add("session.refusedRate", h.refusedRate), add("session.halfOpenNow", bus.halfOpenCount());
   add("session.handshakeFailures", b.handshakeFailures), add("session.strangers", b.strangers);
   add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", live);
   for (uint16_t i = 0; i <= uint16_t(CallStatus::CANCELLED); i++) {
