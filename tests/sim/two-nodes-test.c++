@@ -144,6 +144,57 @@ TEST_CASE("what no rule names is denied at the peer with a status and an audit r
   CHECK(record.getVerdict() == CallStatus::DENIED);
 }
 
+TEST_CASE("a flood of denied calls is limited, shares audit records, and shows in the status") {
+  Fixture f;
+  f.sim.advance(2 * kj::SECONDS);
+  f.checkBothReady();
+  kj::uint limited = 0;
+  for (int i = 0; i < 400; i++) {
+    auto status = f.a->call("node-b", "policyd", resolve("x")).status;
+    CHECK((status == CallStatus::DENIED || status == CallStatus::RATE_LIMITED));
+    if (status == CallStatus::RATE_LIMITED) limited++;
+  }
+  CHECK(limited > 100);
+
+  auto audit = f.sim.run(kj::Promise<capnp::Response<idl::DSoftBus::AuditResults>>(f.b->bus().auditRequest().send()));
+  kj::uint recorded = 0, records = 0;
+  for (auto record : audit.getRecords()) {
+    if (record.getVerdict() != CallStatus::RATE_LIMITED) {
+      CHECK(record.getRepeats() == 0);
+      continue;
+    }
+    records++;
+    recorded += 1 + record.getRepeats();
+  }
+  CHECK(recorded == limited);
+  CHECK(records <= 10);
+
+  auto statusClient = f.b->daemon().newStatusClient();
+  auto snapshot =
+      f.sim.run(kj::Promise<capnp::Response<idl::Status::SnapshotResults>>(statusClient.snapshotRequest().send()));
+  auto status = snapshot.getStatus();
+  CHECK(status.getHealth() == idl::DaemonStatus::Health::UP);
+  auto counter = [&](kj::StringPtr name) -> int64_t {
+    kj::Maybe<uint64_t> found;
+    for (auto item : status.getCounters()) {
+      if (item.getName() != name) continue;
+      CHECK(found == nullptr);  // each name once
+      found = item.getValue();
+    }
+    return found.orDefault(-1);
+  };
+  CHECK(counter("proxy.ok") == 1);
+  CHECK(counter("proxy.rateLimited") == limited);
+  CHECK(counter("proxy.denied") == 400 - limited);
+  CHECK(counter("session.liveNow") == 1);
+  CHECK(counter("session.accepted") == 1);
+  CHECK(counter("session.refusedRate") == 0);
+  CHECK(counter("session.halfOpenNow") == 0);
+  CHECK(counter("discovery.peersNow") == 1);
+  CHECK(counter("discovery.peersEvicted") == 0);
+  CHECK(counter("audit.dropped") == 0);
+}
+
 TEST_CASE("a stranger with a sound handshake is refused with a status, marked and audited") {
   Fixture f;
   f.sim.advance(1 * kj::SECONDS);
