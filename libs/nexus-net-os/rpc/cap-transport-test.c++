@@ -210,9 +210,8 @@ TEST_CASE("after the connection has ended its bootstrap object is DISCONNECTED, 
   server = nullptr;
   client.onDisconnect().wait(f.io.waitScope);
   for (int i = 0; i < 3; i++) {
-    auto failure = kj::runCatchingExceptions([&] {
-      client.bootstrap().castAs<idl::Attachment>().startRequest().send().wait(f.io.waitScope);
-    });
+    auto failure = kj::runCatchingExceptions(
+        [&] { client.bootstrap().castAs<idl::Attachment>().startRequest().send().wait(f.io.waitScope); });
     CHECK(KJ_ASSERT_NONNULL(failure).getType() == kj::Exception::Type::DISCONNECTED);
     f.io.waitScope.poll();
   }

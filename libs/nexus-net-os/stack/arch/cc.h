@@ -1,5 +1,6 @@
 #pragma once
-/* lwIP's port to this process: the compiler's facts, and the few functions it asks of its surroundings (stack/lwip-globals). */
+/* lwIP's port to this process: the compiler's facts, and the few functions it asks of its surroundings
+ * (stack/lwip-globals). */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
