@@ -50,10 +50,17 @@ kj::Promise<bool> Selftest::attempts(const Marker& marker, StepRunner::Body body
   });
 }
 
+// Waits as long as the network may take to come up; a netstackd that is started again meanwhile is asked again.
+kj::Promise<bool> Selftest::iface() {
+  return runner.step(marker::SELFTEST_NET_IFACE, IFACE_DEADLINE, [this] {
+    return runner.retry(IFACE_DEADLINE, ATTEMPTS_INTERVAL, [this] { return net.iface(); });
+  });
+}
+
 kj::Promise<void> Selftest::runQemuTest() {
   auto samgr = [this] { return get<idl::Samgr>("samgr"); };
   auto bundlemgr = [this] { return get<idl::Bundlemgr>("bundlemgr"); };
-  co_await runner.step(marker::SELFTEST_NET_IFACE, IFACE_DEADLINE, [this] { return net.iface(); });
+  co_await iface();
   co_await attempts(marker::SELFTEST_NET_PING, [this] { return net.gatewayPing(); });
   co_await attempts(marker::SELFTEST_NET_UDP_DNS, [this] { return net.udpDns(config.getDnsPort()); });
   co_await attempts(marker::SELFTEST_NET_TCP_LISTEN, [this] { return net.tcpListen(); });
@@ -78,7 +85,7 @@ kj::Promise<void> Selftest::runQemuTest() {
 }
 
 kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
-  co_await runner.step(marker::SELFTEST_NET_IFACE, IFACE_DEADLINE, [this] { return net.iface(); });
+  co_await iface();
   co_await runner.step(marker::SELFTEST_REMOTE_RESOLVE, SESSION_DEADLINE + ATTEMPTS_DEADLINE, [this, peer] {
     return runner.retry(SESSION_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.waitForSession(peer); })
         .then([this, peer] {
@@ -92,7 +99,7 @@ kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
 
 // Serves, and ends when its own audit log says that the other node has done its part.
 kj::Promise<void> Selftest::runAcceptor(kj::StringPtr peer) {
-  co_await runner.step(marker::SELFTEST_NET_IFACE, IFACE_DEADLINE, [this] { return net.iface(); });
+  co_await iface();
   co_await runner.step(marker::SELFTEST_END, PEER_DEADLINE, [this, peer] {
     return runner.retry(PEER_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.sawPeersCalls(peer); });
   });

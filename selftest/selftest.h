@@ -27,6 +27,7 @@ class Selftest final : private StepSink {
   BusSteps bus;
   StepRunner runner;
 
+  kj::Promise<bool> iface();
   kj::Promise<void> runQemuTest();
   kj::Promise<void> runInitiator(kj::StringPtr peer);
   kj::Promise<void> runAcceptor(kj::StringPtr peer);
