@@ -41,6 +41,15 @@ TEST_CASE("a missing table is all defaults") {
   CHECK(errorOf("") == "no error");
 }
 
+TEST_CASE("a table whose name is almost right and a key outside of any table are told, not ignored") {
+  CHECK(errorOf("[dsoftbusd]\n") == "no error");
+  CHECK(errorOf("[netstakd]\naddress = \"x\"\n") == "n.toml:1:2: unknown table [netstakd], did you mean [netstackd]?");
+  CHECK(
+      errorOf("[[netstack.exports]]\nname = \"x\"\n").endsWith("unknown table [netstack], did you mean [netstackd]?"));
+  CHECK(errorOf("address = \"10.42.0.10/24\"\n") ==
+        "n.toml:1:1: \"address\" stands outside of a table: put it under [netstackd]");
+}
+
 TEST_CASE("an unknown key is told with its place and the name it may have meant") {
   CHECK(errorOf("[netstackd]\n\nadress = \"x\"\n") ==
         "n.toml:3:1: unknown key \"adress\" in [netstackd], did you mean \"address\"?");

@@ -17,6 +17,8 @@ kj::String at(kj::StringPtr file, const toml::source_region& source) {
   return kj::str(file, ':', source.begin.line, ':', source.begin.column, ": ");
 }
 
+constexpr size_t MAX_TYPING_ERROR = 2;  // names further apart are other names
+
 // Levenshtein distance, for "did you mean".
 size_t distance(kj::StringPtr a, kj::StringPtr b) {
   auto row = kj::heapArray<size_t>(b.size() + 1);
@@ -36,7 +38,7 @@ size_t distance(kj::StringPtr a, kj::StringPtr b) {
 kj::String unknownKey(kj::StringPtr file, const toml::key& key, kj::StringPtr path, capnp::StructSchema schema) {
   auto name = kj::heapString(key.str().data(), key.str().size());
   kj::StringPtr best;
-  size_t bestDistance = 3;  // further apart is no typing error
+  size_t bestDistance = MAX_TYPING_ERROR + 1;
   for (auto field : schema.getFields()) {
     size_t d = distance(name, field.getProto().getName());
     if (d < bestDistance) bestDistance = d, best = field.getProto().getName();
@@ -73,6 +75,20 @@ kj::Maybe<kj::String> findUnknownKey(kj::StringPtr file, const toml::table& tabl
   return nullptr;
 }
 
+// Whole tables may be another daemon's; a key outside of any is nobody's, and a name almost ours is a typing error.
+kj::Maybe<kj::String> findStray(kj::StringPtr file, const toml::table& document, kj::StringPtr table) {
+  for (auto&& [key, node] : document) {
+    auto name = kj::heapString(key.str().data(), key.str().size());
+    if (!node.is_table()) {
+      return kj::str(at(file, key.source()), "\"", name, "\" stands outside of a table: put it under [", table, "]");
+    }
+    if (name != table && distance(name, table) <= MAX_TYPING_ERROR) {
+      return kj::str(at(file, key.source()), "unknown table [", name, "], did you mean [", table, "]?");
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 kj::Maybe<ConfigError> loadConfig(kj::StringPtr fileName, kj::StringPtr text, kj::StringPtr table,
@@ -85,6 +101,8 @@ kj::Maybe<ConfigError> loadConfig(kj::StringPtr fileName, kj::StringPtr text, kj
     auto what = error.description();
     return ConfigError{kj::str(at(fileName, error.source()), kj::heapString(what.data(), what.size()))};
   }
+  auto stray = findStray(fileName, document, table);
+  KJ_IF_MAYBE (found, stray) return ConfigError{kj::mv(*found)};
   auto* section = document[std::string_view(table.begin(), table.size())].as_table();
   if (section == nullptr) return nullptr;
   auto unknown = findUnknownKey(fileName, *section, table, schema);

@@ -13,8 +13,9 @@ struct ConfigError {
   kj::String message;
 };
 
-// Reads table [table] of `text` into a new root of `message`; other tables are other daemons' and ignored. A missing
-// table leaves every default. `fileName` is for messages only. Null on success.
+// Reads table [table] of `text` into a new root of `message`; other tables are other daemons' and ignored, but not one
+// whose name is almost ours, nor a key outside of any table. A missing table leaves every default. `fileName` is for
+// messages only. Null on success.
 kj::Maybe<ConfigError> loadConfig(kj::StringPtr fileName, kj::StringPtr text, kj::StringPtr table,
                                   capnp::StructSchema schema, capnp::MessageBuilder& message);
 

@@ -365,7 +365,7 @@ TEST_CASE("a driver whose memory belongs to its first client for life ends when 
 class HostileNic final : public idl::Nic::Server {
  public:
   struct Plan {
-    bool seal = true;
+    bool sealBuffers = true, sealRings = true;
     kj::uint macBytes = 6;
     kj::Function<void(kj::ArrayPtr<kj::byte>)> spoilRings = [](auto) {};
     kj::Function<void(kj::ArrayPtr<kj::byte>)> afterStart = [](auto) {};
@@ -408,10 +408,8 @@ class HostileNic final : public idl::Nic::Server {
       return kj::READY_NOW;
     }
     kj::Promise<void> start(StartContext) override {
-      if (plan.seal) {
-        buffers.seal();
-        rings.seal();
-      }
+      if (plan.sealBuffers) buffers.seal();
+      if (plan.sealRings) rings.seal();
       plan.afterStart(rings.bytes());
       return kj::READY_NOW;
     }
@@ -452,9 +450,9 @@ bool contains(kj::StringPtr text, kj::StringPtr part) {
 }
 
 TEST_CASE("a hostile driver is refused or left, with a reason, whatever it does") {
-  {
+  for (bool unsealed : {false, true}) {
     HostileNic::Plan plan;
-    plan.seal = false;
+    (unsealed ? plan.sealBuffers : plan.sealRings) = false;
     CHECK(contains(reasonAgainst(plan), "did not seal"));
   }
   {
