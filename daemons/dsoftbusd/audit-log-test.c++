@@ -77,6 +77,33 @@ TEST_CASE("calls above the rate share a record a second and peer, whatever was a
   CHECK(log.size() == 6);
 }
 
+TEST_CASE("a flood of strangers leaves half of the ring to those who are known, and the other way round") {
+  Lines lines;
+  SimClock sim;
+  AuditLog log(sim.timer, 8);
+  auto count = [&](CallStatus verdict) {
+    size_t n = 0;
+    log.forEachAfter(0, [&](const AuditEntry& e) { n += e.verdict == verdict; });
+    return n;
+  };
+  for (int i = 0; i < 8; i++) log.append("node-a", "s", "o", CallStatus::OK, 1);
+  for (int i = 0; i < 100; i++) log.append(kj::str("stranger:", i), "s", "o", CallStatus::UNAUTHENTICATED, 1);
+  CHECK(log.size() == 8);
+  CHECK(log.droppedCount() == 100);
+  CHECK(count(CallStatus::OK) == 3);
+  CHECK(count(CallStatus::UNAUTHENTICATED) == 5);
+  // The newest of each, oldest first.
+  auto ids = idsAfter(log, 0);
+  CHECK(ids[0] == 6);
+  CHECK(ids[2] == 8);
+  CHECK(ids[3] == 104);
+  CHECK(ids[7] == 108);
+  for (int i = 0; i < 100; i++) log.append("node-a", "s", "o", CallStatus::OK, 1);
+  CHECK(log.size() == 8);
+  CHECK(log.droppedCount() == 200);
+  CHECK(count(CallStatus::OK) == 8);
+}
+
 TEST_CASE("texts of a peer are cut and made printable") {
   Lines lines;
   SimClock sim;

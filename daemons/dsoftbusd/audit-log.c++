@@ -2,6 +2,8 @@
 
 #include <kj/debug.h>
 
+#include <algorithm>
+
 namespace nexus {
 
 namespace {
@@ -26,15 +28,23 @@ uint64_t AuditLog::append(kj::StringPtr peer, kj::StringPtr service, kj::StringP
       return entry->id;
     }
   }
-  if (entries.size() >= capacity) {
-    entries.pop_front();
-    dropped++;
-  }
+  if (entries.size() >= capacity) makeRoom();
+  if (verdict == CallStatus::UNAUTHENTICATED) unauthenticated++;
   auto id = nextId++;
   entries.push_back(AuditEntry{id, timer.now(), kj::mv(name), printableText(service, MAX_TEXT),
                                printableText(operation, MAX_TEXT), verdict, static_cast<uint32_t>(requestBytes)});
   log(entries.back());
   return id;
+}
+
+// Anybody on the link can cause records of strangers; what trusted peers did must outlive a flood of them.
+void AuditLog::makeRoom() {
+  auto isUnauthenticated = [](const AuditEntry& entry) { return entry.verdict == CallStatus::UNAUTHENTICATED; };
+  auto victim = entries.begin();
+  if (unauthenticated > capacity / 2) victim = std::find_if(entries.begin(), entries.end(), isUnauthenticated);
+  if (isUnauthenticated(*victim)) unauthenticated--;
+  entries.erase(victim);
+  dropped++;
 }
 
 kj::Maybe<AuditEntry&> AuditLog::recentRateLimited(kj::StringPtr peer) {

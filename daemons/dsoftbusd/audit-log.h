@@ -1,6 +1,7 @@
 #pragma once
 // The record of decisions about remote nodes: who asked for which operation of which service, and what was answered.
-// Never a payload. A bounded ring: the oldest record is dropped and counted. Each record is also one log line; lines
+// Never a payload. A bounded ring: the oldest record is dropped and counted; records of those who proved nothing take
+// at most half of it from the others. Each record is also one log line; lines
 // are limited to a rate, and how many were left out is said in the next one. What one peer asks above its rate is
 // counted in one record a second, so that it cannot push the other records out. Owned by dsoftbusd; the DSoftBus
 // capability reads it.
@@ -59,12 +60,14 @@ class AuditLog {
   size_t capacity;
   uint64_t nextId = 1;
   uint64_t dropped = 0;
+  size_t unauthenticated = 0;     // of the entries
   uint64_t unlogged = 0;          // lines left out since the daemon started
   uint64_t unloggedReported = 0;  // of these, already told in a line
   RateLimiter lines;
   std::deque<AuditEntry> entries;
 
   void log(const AuditEntry& entry);
+  void makeRoom();
   kj::Maybe<AuditEntry&> recentRateLimited(kj::StringPtr peer);
 };
 
