@@ -3,6 +3,7 @@
 #include <kj/debug.h>
 #include <sys/socket.h>
 
+#include "daemons/initd/refusal.h"
 #include "libs/nexus-net-os/rpc/cap-transport.h"
 
 namespace nexus {
@@ -24,8 +25,8 @@ DeviceLender::~DeviceLender() noexcept(false) = default;
 // The address of the one NIC, bound.
 kj::String DeviceLender::bindNic() {
   auto nics = findVirtioNics(sysfs);
-  KJ_REQUIRE(nics.size() > 0, "this machine has no virtio network device: give QEMU -device virtio-net-pci");
-  KJ_REQUIRE(nics.size() == 1, "this machine has more than one virtio network device; one is supported", nics.size());
+  if (nics.size() == 0) refuse(kj::str("this machine has no virtio network device: give QEMU -device virtio-net-pci"));
+  if (nics.size() > 1) refuse(kj::str("this machine has ", nics.size(), " virtio network devices; one is supported"));
   bindToVfio(sysfs, nics[0].address);
   return kj::mv(nics[0].address);
 }

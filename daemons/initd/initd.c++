@@ -11,6 +11,7 @@
 
 #include "daemons/initd/listen-socket.h"
 #include "daemons/initd/process.h"
+#include "daemons/initd/refusal.h"
 #include "daemons/initd/supervisor-server.h"
 
 namespace nexus {
@@ -139,15 +140,22 @@ kj::Promise<void> Initd::injectKill(KernelArgs::Kill kill) {
   supervision.kill(kill.service);
 }
 
-// A node, or a variant of any node of this profile, that the image does not know is a mistake of the harness.
+// What the kernel command line names must be there: a node, a variant of any node of this profile, a service to kill.
 void Initd::checkConfigs() {
   auto exists = [&](kj::StringPtr node, kj::StringPtr suffix) {
     return access(kj::str("/etc/nexus/", args.profile, '-', node, suffix).cStr(), R_OK) == 0;
   };
-  KJ_REQUIRE(exists(args.node, ""), "this image has no configuration for that node", args.profile, args.node);
+  if (!exists(args.node, "")) refuse(kj::str("this image has no node ", args.node, " of profile ", args.profile));
   KJ_IF_MAYBE (variant, args.variant) {
     auto suffix = kj::str('.', *variant);
-    KJ_REQUIRE(exists("a", suffix) || exists("b", suffix), "this image has no such variant", args.profile, *variant);
+    if (!exists("a", suffix) && !exists("b", suffix))
+      refuse(kj::str("this image has no variant ", *variant, " of profile ", args.profile));
+  }
+  KJ_IF_MAYBE (kill, args.kill) {
+    for (auto& service : services) {
+      if (service.name == kill->service) return;
+    }
+    refuse(kj::str("kernel command line: nexus.kill names no service: ", kill->service));
   }
 }
 

@@ -6,10 +6,13 @@
 
 #include "daemons/initd/guest-setup.h"
 #include "daemons/initd/initd.h"
+#include "daemons/initd/refusal.h"
 #include "libs/nexus-net-os/daemon/log.h"
 
 namespace nexus {
 namespace {
+
+constexpr kj::byte BOOT_FAILED = 2;  // on the status channel: a mistake in the command line or the image
 
 kj::String kernelRelease() {
   utsname name;
@@ -17,30 +20,41 @@ kj::String kernelRelease() {
   return kj::heapString(name.release);
 }
 
-void runNode() {
-  setUpGuest();
+void runNode(kj::AsyncIoContext& io, kj::Maybe<StatusPort&> status) {
   auto parsed = parseKernelArgs(readWholeFile("/proc/cmdline"));
-  KJ_IF_MAYBE (error, parsed.tryGet<KernelArgsError>()) KJ_FAIL_REQUIRE(error->message);
+  KJ_IF_MAYBE (error, parsed.tryGet<KernelArgsError>()) refuse(kj::mv(error->message));
   auto& args = parsed.get<KernelArgs>();
-  auto services = KJ_REQUIRE_NONNULL(tryFindServices(args.profile), "no such profile", args.profile);
+  auto services = tryFindServices(args.profile);
+  if (services == nullptr) refuse(kj::str("kernel command line: there is no profile ", args.profile));
   setHostName(kj::str("node-", args.node));
   loadModules();
+  auto kernel = newSystemVfioKernel();
+  auto sysfs = newSystemSysfs();
+  DeviceLender devices(*io.lowLevelProvider, *kernel, *sysfs);
+  sealRoot();
+  Initd node(io, kj::mv(args), KJ_ASSERT_NONNULL(services), devices, status);
+  node.run().wait(io.waitScope);
+}
 
+void runGuest() {
+  setUpGuest();
   kj::UnixEventPort::captureSignal(SIGCHLD);
   signal(SIGPIPE, SIG_IGN);
   auto io = kj::setupAsyncIo();
   kj::Maybe<StatusPort> port;
   auto terminal = openStatusTerminal();
   KJ_IF_MAYBE (fd, terminal) {
-    auto& status = port.emplace(io.lowLevelProvider->wrapSocketFd(kj::mv(*fd)));
-    status.send(StatusKernel{kernelRelease()});
+    port.emplace(io.lowLevelProvider->wrapSocketFd(kj::mv(*fd))).send(StatusKernel{kernelRelease()});
   }
-  auto kernel = newSystemVfioKernel();
-  auto sysfs = newSystemSysfs();
-  DeviceLender devices(*io.lowLevelProvider, *kernel, *sysfs);
-  sealRoot();
-  Initd node(io, kj::mv(args), services, devices, port);
-  node.run().wait(io.waitScope);
+  auto failure = kj::runCatchingExceptions([&] { runNode(io, port); });
+  KJ_IF_MAYBE (exception, failure) {
+    auto line = kj::str("initd: the node cannot go on: ", exception->getDescription(), '\n');
+    (void)!write(STDOUT_FILENO, line.begin(), line.size());
+    KJ_IF_MAYBE (status, port) {
+      status->send(StatusExit{BOOT_FAILED});
+      status->flushed().wait(io.waitScope);
+    }
+  }
 }
 
 }  // namespace
@@ -53,8 +67,8 @@ int main() {
     return 2;
   }
   nexus::LineLog log("initd");
-  KJ_IF_MAYBE (exception, kj::runCatchingExceptions(nexus::runNode)) {
-    KJ_LOG(ERROR, "the node cannot go on", *exception);
+  KJ_IF_MAYBE (exception, kj::runCatchingExceptions(nexus::runGuest)) {
+    KJ_LOG(ERROR, "the guest cannot be set up", *exception);
   }
   nexus::powerOff();
 }
