@@ -101,7 +101,7 @@ struct Dsoftbusd {
     # A name of the trust table; no wildcard.
     service @1 :Text;
     operations @2 :List(Text);
-    # "resolve-status" for samgrd; "list" for bundlemgrd.
+    # "resolve-status" for samgrd; "list" for bundlemgrd; "open" for "stream:NAME", a stream of that name which the peer opens to this node.
   }
 }
 

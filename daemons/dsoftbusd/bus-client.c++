@@ -13,8 +13,8 @@ class BusClientImpl final : public BusClient, public RequestHandler {
  public:
   BusClientImpl(HandshakeDone done, kj::Timer& timer, bool greet)
       : remote(kj::mv(done.peer)),
-        session(kj::refcounted<Session>(kj::mv(done.channel), static_cast<RequestHandler&>(*this), timer,
-                                        [this] { live.fire(); })),
+        session(kj::refcounted<Session>(kj::mv(done.channel), MuxRole::INITIATOR, static_cast<RequestHandler&>(*this),
+                                        timer, [this] { live.fire(); })),
         ended(session->run(greet).then([this](SessionEnd&& end) { why = kj::mv(end.why); }).fork()) {}
 
   kj::Promise<kj::Array<kj::byte>> ping(kj::ArrayPtr<const kj::byte> payload) override {

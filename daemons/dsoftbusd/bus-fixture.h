@@ -55,6 +55,9 @@ class BusNode {
       peers.add(TrustedPeer{kj::str(peer), DeviceIdentity::forTest(peer).publicIdentity()});
       rules.add(PolicyRule{kj::str(peer), kj::str("samgrd"), kj::arr(kj::str("resolve-status"))});
       rules.add(PolicyRule{kj::str(peer), kj::str("bundlemgrd"), kj::arr(kj::str("list"))});
+      for (int i = 0; i < 130; i++) {
+        rules.add(PolicyRule{kj::str(peer), kj::str("stream:test/", i), kj::arr(kj::str("open"))});
+      }
     }
     trust = TrustTable(peers.releaseAsArray());
     auto backends = kj::heapArrayBuilder<RemoteProxy::Backend>(2);

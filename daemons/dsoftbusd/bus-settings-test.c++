@@ -118,6 +118,12 @@ TEST_CASE("the same peer twice and the node itself are refused") {
 TEST_CASE("a rule names a peer, a service and operations that there are") {
   refuses(changed("peer = \"node-b\"", "peer = \"node-z\""), "names the peer \"node-z\", which has no trust entry");
   refuses(changed("service = \"samgrd\"", "service = \"keystored\""), "there are: samgrd, bundlemgrd");
+  refuses(changed("service = \"samgrd\"", "service = \"stream:\""), "the name of a stream has 1 to 64");
+  refuses(changed("service = \"samgrd\"", "service = \"stream:a b\""), "the name of a stream has 1 to 64");
+  refuses(changed("service = \"samgrd\"", "service = \"stream:app/sync\""), "must name the operation \"open\"");
+  CHECK(check(changed("service = \"samgrd\"\noperations = [\"resolve-status\"]",
+                      "service = \"stream:app/sync\"\noperations = [\"open\"]"))
+            .is<BusSettings>());
   refuses(changed("[\"resolve-status\"]", "[\"register\"]"), "it offers: resolve-status");
   refuses(changed("[\"resolve-status\"]", "[\"*\"]"), "does not offer");
   refuses(changed("[\"resolve-status\"]", "[]"), "names no operation");

@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 
+#include "daemons/dsoftbusd/mux/mux-frame.h"
 #include "daemons/dsoftbusd/remote-services.h"
 
 namespace nexus {
@@ -156,10 +157,24 @@ class Checker {
     return error("trust entry \"", name, "\" has no key: staticKey must be 64 hexadecimal digits");
   }
 
+  kj::Maybe<SettingsError> checkStreamRule(config::Dsoftbusd::Rule::Reader rule) {
+    if (!isMuxStreamName(rule.getService().slice(STREAM_SERVICE_PREFIX.size()).asArray())) {
+      return error("a policy rule for ", rule.getPeer(), " names \"", rule.getService(),
+                   "\": the name of a stream has 1 to 64 visible ASCII characters");
+    }
+    auto operations = rule.getOperations();
+    if (operations.size() != 1 || operations[0] != STREAM_OPERATION) {
+      return error("the policy rule for ", rule.getPeer(), " and ", rule.getService(),
+                   " must name the operation \"open\" and no other");
+    }
+    return nullptr;
+  }
+
   kj::Maybe<SettingsError> checkRule(config::Dsoftbusd::Rule::Reader rule, kj::ArrayPtr<const TrustedPeer> peers) {
     bool known = false;
     for (auto& peer : peers) known = known || peer.name == rule.getPeer();
     if (!known) return error("a policy rule names the peer \"", rule.getPeer(), "\", which has no trust entry");
+    if (rule.getService().startsWith(STREAM_SERVICE_PREFIX)) return checkStreamRule(rule);
     KJ_IF_MAYBE (service, findRemoteService(rule.getService())) {
       if (rule.getOperations().size() == 0) {
         return error("the policy rule for ", rule.getPeer(), " and ", rule.getService(), " names no operation");
@@ -173,8 +188,9 @@ class Checker {
       }
       return nullptr;
     }
+    auto there = kj::strArray(KJ_MAP(s, remoteServices()) { return s.name; }, ", ");
     return error("a policy rule for ", rule.getPeer(), " names the service \"", rule.getService(),
-                 "\"; there are: ", kj::strArray(KJ_MAP(s, remoteServices()) { return s.name; }, ", "));
+                 "\"; there are: ", there, ", and stream:NAME");
   }
 
   kj::Maybe<SocketAddress> unicastPeer(kj::StringPtr text) {

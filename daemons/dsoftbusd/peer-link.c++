@@ -194,8 +194,9 @@ kj::Promise<void> PeerLink::run(kj::Own<RecordChannel> channel, Role ourRole) {
   setState(State::HANDSHAKING, "authenticated; waits for the first pong");
   context.observer.onAuthenticated(trusted.name);
   auto started = context.timer.now();
-  auto session =
-      kj::refcounted<Session>(kj::mv(channel), *this, context.timer, [this] { onLive(); }, context.limits.session);
+  auto muxRole = role == Role::INITIATOR ? MuxRole::INITIATOR : MuxRole::RESPONDER;
+  auto session = kj::refcounted<Session>(
+      kj::mv(channel), muxRole, *this, context.timer, [this] { onLive(); }, context.limits.session);
   running = kj::addRef(*session);
   auto end = co_await session->run();
   running = nullptr;
@@ -254,6 +255,10 @@ void PeerLink::setState(State state, kj::StringPtr reason) {
 
 kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) {
   return context.proxy.handle({true, trusted.name}, service, frame);
+}
+
+bool PeerLink::mayOpenStream(kj::StringPtr name) {
+  return context.proxy.mayOpenStream({true, trusted.name}, name);
 }
 
 void PeerLink::taskFailed(kj::Exception&& exception) {

@@ -8,6 +8,10 @@
 
 namespace nexus {
 
+// A rule about a stream that a peer opens: the service is this and the stream's name, the operation is this.
+constexpr kj::StringPtr STREAM_SERVICE_PREFIX = "stream:"_kj;
+constexpr kj::StringPtr STREAM_OPERATION = "open"_kj;
+
 struct PolicyRule {
   kj::String peer;
   kj::String service;

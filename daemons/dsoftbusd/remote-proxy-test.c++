@@ -223,6 +223,31 @@ TEST_CASE("with a table that names everything only the offered operations are ev
   }
 }
 
+TEST_CASE("a stream may be opened by the peer and under the name that a rule names, and every decision is audited") {
+  Fixture f{policyOf({{"node-a"_kj, "stream:app/sync"_kj, "open"_kj}, {"node-b"_kj, "app/sync"_kj, "open"_kj}}), 50, 4};
+  RemoteCaller a{true, "node-a"_kj}, b{true, "node-b"_kj}, stranger{false, "node-a"_kj};
+  auto decides = [&](const RemoteCaller& caller, kj::StringPtr name, CallStatus verdict) {
+    CHECK(f.proxy->mayOpenStream(caller, name) == (verdict == CallStatus::OK));
+    f.audit.forEachAfter(f.audit.lastId() - 1, [&](const AuditEntry& entry) {
+      CHECK(entry.peer == caller.name);
+      CHECK(entry.service == kj::str("stream:", name));
+      CHECK(entry.operation == "open");
+      CHECK(entry.verdict == verdict);
+    });
+  };
+  decides(a, "app/sync", CallStatus::OK);
+  decides(a, "app/syn", CallStatus::DENIED);
+  decides(a, "app/sync2", CallStatus::DENIED);
+  decides(b, "app/sync", CallStatus::DENIED);
+  decides(stranger, "app/sync", CallStatus::UNAUTHENTICATED);
+  decides(a, "app/sync", CallStatus::OK);
+  decides(a, "app/sync", CallStatus::RATE_LIMITED);
+  CHECK(f.proxy->count(CallStatus::DENIED) == 3);
+  CHECK(f.audit.size() == 7);
+  // A rule about a stream lets no call pass.
+  CHECK(f.call("stream:app/sync", RESOLVE, {true, "node-b"_kj}).status == CallStatus::DENIED);
+}
+
 TEST_CASE("a frame that does not parse is malformed, also when it is a frame of the other service") {
   Fixture f;
   CHECK(f.call("samgrd", LIST).status == CallStatus::MALFORMED);

@@ -51,6 +51,21 @@ kj::Promise<RemoteReply> RemoteProxy::handle(RemoteCaller caller, kj::ArrayPtr<c
   return forward(kj::mv(pending), *backend, kj::heapArray(frame));
 }
 
+bool RemoteProxy::mayOpenStream(const RemoteCaller& caller, kj::StringPtr name) {
+  auto service = kj::str(STREAM_SERVICE_PREFIX, name);
+  auto verdict = CallStatus::DENIED;
+  if (!caller.authenticated) {
+    verdict = CallStatus::UNAUTHENTICATED;
+  } else if (!rate.tryTake(caller.name, timer.now())) {
+    verdict = CallStatus::RATE_LIMITED;
+  } else if (policy.allows(caller.name, service, STREAM_OPERATION)) {
+    verdict = CallStatus::OK;
+  }
+  counts[uint16_t(verdict)]++;
+  audit.append(caller.name, service, STREAM_OPERATION, verdict, 0);
+  return verdict == CallStatus::OK;
+}
+
 CallStatus RemoteProxy::decide(const RemoteCaller& caller, kj::ArrayPtr<const char> serviceName,
                                kj::ArrayPtr<const kj::byte> frame, kj::StringPtr& operation) {
   if (!caller.authenticated) return CallStatus::UNAUTHENTICATED;

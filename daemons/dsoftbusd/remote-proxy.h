@@ -1,10 +1,11 @@
 #pragma once
 // Decides about every call of a remote node and forwards the few that are allowed. The checks, in this order:
 // authenticated, rate, service known, size, parse, policy; then the backend with a deadline, then the size of its
-// reply. The rate comes before everything that a caller can get wrong, so that a flood of calls that would be denied
-// costs little and pushes nothing out of the audit ring. Every call is answered, whatever is wrong with it, with a
-// status and the id of its audit record. Owned by dsoftbusd, shared by all sessions. Knows nothing of sessions: the
-// caller's name comes from the trust table after its key was proven.
+// reply. Streams that a remote node opens are decided about here too, by name. The rate comes before everything that a
+// caller can get wrong, so that a flood of calls that would be denied costs little and pushes nothing out of the audit
+// ring. Every call is answered, whatever is wrong with it, with a status and the id of its audit record. Owned by
+// dsoftbusd, shared by all sessions. Knows nothing of sessions: the caller's name comes from the trust table after its
+// key was proven.
 #include <kj/function.h>
 #include <kj/map.h>
 #include <kj/timer.h>
@@ -64,7 +65,11 @@ class RemoteProxy {
   kj::Promise<RemoteReply> handle(RemoteCaller caller, kj::ArrayPtr<const char> service,
                                   kj::ArrayPtr<const kj::byte> frame);
 
-  // Calls by verdict, index = CallStatus.
+  // Whether the caller may open a stream of that name to this node: a rule (caller, "stream:NAME", "open") says so. It
+  // costs a token and leaves an audit record as a call does.
+  bool mayOpenStream(const RemoteCaller& caller, kj::StringPtr name);
+
+  // Calls and openings of streams by verdict, index = CallStatus.
   uint64_t count(CallStatus verdict) const { return counts[uint16_t(verdict)]; }
 
  private:

@@ -58,8 +58,8 @@ struct Fixture {
     peer = kj::mv(initiated.get<HandshakeDone>().channel);
     auto responded = sim.run(kj::mv(responding));
     session = kj::refcounted<Session>(
-        kj::mv(responded.get<HandshakeDone>().channel), static_cast<RequestHandler&>(handler), sim.timer,
-        [this] { live++; }, limits);
+        kj::mv(responded.get<HandshakeDone>().channel), MuxRole::RESPONDER, static_cast<RequestHandler&>(handler),
+        sim.timer, [this] { live++; }, limits);
     sent.clear();
   }
 

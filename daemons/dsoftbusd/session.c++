@@ -4,14 +4,15 @@
 
 namespace nexus {
 
-Session::Session(kj::Own<RecordChannel> channel, RequestHandler& handler, kj::Timer& timer, kj::Function<void()> onLive,
-                 const SessionLimits& limits)
+Session::Session(kj::Own<RecordChannel> channel, MuxRole role, RequestHandler& handler, kj::Timer& timer,
+                 kj::Function<void()> onLive, const SessionLimits& limits)
     : channel(kj::mv(channel)),
       handler(handler),
       timer(timer),
       onLive(kj::mv(onLive)),
       limits(limits),
       keepAlive(timer.now(), limits.keepAliveInterval, limits.keepAliveTimeout),
+      streams(kj::refcounted<Mux>(role, limits.mux)),
       tasks(*this) {}
 
 Session::~Session() noexcept(false) = default;
@@ -25,6 +26,8 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
     return {kj::str("the connection failed: ", exception.getDescription()), nullptr};
   });
   if (greet) tasks.add(greetPeer());
+  tasks.add(streams->sendLoop(
+      [this](uint8_t type, kj::ArrayPtr<const kj::byte> body) { return channel->sendRecord(type, body); }));
   end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed());
   KJ_IF_MAYBE (order, closeOrder) co_await sendClose(order->reason);
   co_return SessionEnd{kj::str(end.why), end.peerReason, end.peerAuditId};
@@ -49,22 +52,26 @@ kj::Promise<SessionEnd> Session::readLoop() {
 }
 
 kj::Promise<kj::Maybe<SessionEnd>> Session::take(RecordChannel::Message record) {
+  if (record.type >= MUX_FIRST_RECORD_TYPE && record.type <= MUX_LAST_RECORD_TYPE) {
+    auto admit = [this](kj::StringPtr name) { return handler.mayOpenStream(name); };
+    KJ_IF_MAYBE (why, streams->take(record.type, record.body, admit)) co_return fault(kj::mv(*why));
+    co_return nullptr;
+  }
   auto parsed = tryParseSessionMessage(record.type, record.body);
   if (parsed == nullptr) co_return fault(kj::str("a record of type ", record.type, " that is no message"));
   auto message = KJ_ASSERT_NONNULL(kj::mv(parsed));
   KJ_SWITCH_ONEOF(message) {
     KJ_CASE_ONEOF(ping, PingMessage) {
-      co_await channel->send(PongMessage{ping.id, ping.payload});
-      answered = true;
-      noteLive();
+      while (unanswered >= limits.maxWaiting) co_await served.wait();
+      unanswered++;
+      tasks.add(answerPing(ping.id, kj::heapArray(ping.payload)));
     }
     KJ_CASE_ONEOF(pong, PongMessage) {
       if (!pings.answer(pong.id, kj::heapArray(pong.payload))) lateAnswers++;
     }
     KJ_CASE_ONEOF(request, RequestMessage) {
-      // The peer's requests wait in the stream while as many as allowed are being served.
-      while (serving >= limits.maxServing) co_await served.wait();
-      serving++;
+      while (unanswered >= limits.maxWaiting) co_await served.wait();
+      unanswered++;
       tasks.add(serve(request.id, kj::heapArray(request.service), kj::heapArray(request.frame)));
     }
     KJ_CASE_ONEOF(response, ResponseMessage) {
@@ -114,12 +121,31 @@ void Session::noteLive() {
   onLive();
 }
 
-kj::Promise<void> Session::serve(uint64_t id, kj::Array<char> service, kj::Array<kj::byte> frame) {
+kj::Promise<void> Session::answerPing(uint64_t id, kj::Array<kj::byte> payload) {
   KJ_DEFER({
-    serving--;
+    unanswered--;
     served.fire();
   });
-  auto reply = co_await handler.handle(service, frame);
+  co_await channel->send(PongMessage{id, payload});
+  answered = true;
+  noteLive();
+}
+
+kj::Promise<void> Session::serve(uint64_t id, kj::Array<char> service, kj::Array<kj::byte> frame) {
+  KJ_DEFER({
+    unanswered--;
+    served.fire();
+  });
+  while (serving >= limits.maxServing) co_await served.wait();
+  RemoteReply reply{};
+  {
+    serving++;
+    KJ_DEFER({
+      serving--;
+      served.fire();
+    });
+    reply = co_await handler.handle(service, frame);
+  }
   co_await channel->send(ResponseMessage{id, reply.status, reply.auditId, reply.reply});
 }
 
@@ -152,6 +178,7 @@ kj::Promise<void> Session::sendClose(CloseReason reason) {
 void Session::settle(const SessionEnd& end) {
   ended = true;
   tasks.clear();
+  streams->end(end.why);
   bool unauthenticated = end.peerReason.orDefault(CloseReason::SHUTDOWN) == CloseReason::UNAUTHENTICATED;
   auto gone = [&] { return KJ_EXCEPTION(DISCONNECTED, "the session has ended", end.why); };
   calls.settleAll([&](kj::PromiseFulfiller<RemoteReply>& caller) {

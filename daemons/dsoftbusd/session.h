@@ -1,13 +1,16 @@
 #pragma once
 // One live session with one peer, after the handshake: ping and pong, calls both ways, keep-alive, the close record,
-// the end with its reason. Owned by a peer link (or a bus client); capabilities that were handed out keep the object,
-// not the connection. Knows nothing of trust, policy or reconnecting. Mux streams will be further record types beside
-// these.
+// streams (mux/mux.h), the end with its reason. Owned by a peer link (or a bus client); capabilities that were handed
+// out keep the object, not the connection. Knows nothing of trust, policy or reconnecting.
+//
+// Reading never waits for the peer to read: what it asked for is answered in tasks, as many as an honest peer has
+// questions open. So two ends that both have much to send cannot hold each other up.
 #include <kj/function.h>
 #include <kj/refcount.h>
 #include <kj/timer.h>
 
 #include "daemons/dsoftbusd/keep-alive.h"
+#include "daemons/dsoftbusd/mux/mux.h"
 #include "daemons/dsoftbusd/pending-answers.h"
 #include "daemons/dsoftbusd/record-channel.h"
 #include "daemons/dsoftbusd/remote-proxy.h"
@@ -20,6 +23,9 @@ class RequestHandler {
  public:
   virtual ~RequestHandler() noexcept(false) = default;
   virtual kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) = 0;
+
+  // Whether the peer may open a stream of that name to this node. Nobody may who is not let.
+  virtual bool mayOpenStream(kj::StringPtr name) { return false; }
 };
 
 struct SessionLimits {
@@ -27,8 +33,9 @@ struct SessionLimits {
   kj::Duration keepAliveTimeout = 9 * kj::SECONDS;   // of silence; then the session is over
   kj::Duration callTimeout = 5 * kj::SECONDS;        // for the peer's answer to a ping or call
   kj::Duration closeTimeout = 1 * kj::SECONDS;       // for the close record to leave
-  kj::uint maxServing = 16;                          // requests of the peer at once; then reading waits
-  kj::uint maxWaiting = 64;                          // own pings and calls at once; one more is OVERLOADED
+  kj::uint maxServing = 16;                          // requests of the peer at once; the others wait their turn
+  kj::uint maxWaiting = 64;  // own pings and calls at once, one more is OVERLOADED; of the peer, then reading waits
+  MuxLimits mux{};
 };
 
 struct SessionEnd {
@@ -41,8 +48,9 @@ struct SessionEnd {
 class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
  public:
   // onLive is called once: our ping was answered and a ping of the peer was.
-  Session(kj::Own<RecordChannel> channel, RequestHandler& handler, kj::Timer& timer, kj::Function<void()> onLive,
-          const SessionLimits& limits = {});
+  // role: who dialled.
+  Session(kj::Own<RecordChannel> channel, MuxRole role, RequestHandler& handler, kj::Timer& timer,
+          kj::Function<void()> onLive, const SessionLimits& limits = {});
   ~Session() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Session);
 
@@ -63,6 +71,9 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   // Never more than callTimeout. A session that the peer closes as unauthenticated answers with that status; any other
   // end is DISCONNECTED.
   kj::Promise<RemoteReply> call(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame);
+
+  // The streams of this session.
+  Mux& mux() { return *streams; }
 
   // Answers that came when nobody waited any more.
   uint64_t lateAnswerCount() const { return lateAnswers; }
@@ -88,15 +99,18 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   kj::Maybe<CloseOrder> closeOrder;
   Signal closeOrdered;
 
-  kj::uint serving = 0;
+  kj::Own<Mux> streams;
+  kj::uint serving = 0;     // requests of the peer, with the handler
+  kj::uint unanswered = 0;  // pings and requests of the peer
   Signal served;
-  kj::TaskSet tasks;  // requests being served
+  kj::TaskSet tasks;  // answers, the mux's sending
 
   kj::Promise<SessionEnd> readLoop();
   kj::Promise<kj::Maybe<SessionEnd>> take(RecordChannel::Message message);
   kj::Promise<SessionEnd> keepAliveLoop();
   kj::Promise<SessionEnd> whenClosed();
   kj::Promise<void> greetPeer();
+  kj::Promise<void> answerPing(uint64_t id, kj::Array<kj::byte> payload);
   kj::Promise<void> serve(uint64_t id, kj::Array<char> service, kj::Array<kj::byte> frame);
   kj::Promise<void> sendClose(CloseReason reason);
   SessionEnd fault(kj::String why);

@@ -10,12 +10,6 @@ constexpr MuxRejection fatal(MuxReject why) {
   return {why, MuxGravity::FATAL};
 }
 
-// Names are shown to people and compared with policy: no spaces, no control characters.
-bool isValidName(kj::ArrayPtr<const char> name) {
-  if (name.size() == 0 || name.size() > MUX_MAX_NAME) return false;
-  return std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; });
-}
-
 bool hasEntry(const std::deque<MuxStreamId>& queue, MuxStreamId id) {
   return std::find(queue.begin(), queue.end(), id) != queue.end();
 }
@@ -36,7 +30,7 @@ MuxCore::MuxCore(MuxRole role, MuxSession session, const MuxLimits& limits)
 kj::OneOf<MuxStreamId, MuxReject> MuxCore::open(kj::ArrayPtr<const char> name, kj::byte priority) {
   KJ_REQUIRE(priority < MUX_PRIORITIES, "the priority is 0 to 7", priority);
   if (!authenticated) return MuxReject::UNAUTHENTICATED_SESSION;
-  if (!isValidName(name)) return MuxReject::INVALID_STREAM_NAME;
+  if (!isMuxStreamName(name)) return MuxReject::INVALID_STREAM_NAME;
   if (hasLiveName(name)) return MuxReject::DUPLICATE_STREAM_NAME;
   if (streams.size() >= limits.maxStreams) return MuxReject::STREAM_LIMIT_EXCEEDED;
   if (nextOwn > UINT32_MAX) return MuxReject::STREAM_LIMIT_EXCEEDED;  // a new session has new ids
@@ -142,9 +136,9 @@ void MuxCore::afterChange(MuxStreamCore& stream) {
 
 // ---- what the peer does
 
-kj::Maybe<MuxRejection> MuxCore::checkPeerId(const MuxOpen& open) const {
+kj::Maybe<MuxRejection> MuxCore::checkOpen(const MuxOpen& open) const {
   if (!authenticated) return fatal(MuxReject::UNAUTHENTICATED_SESSION);
-  if (!isValidName(open.name)) return fatal(MuxReject::INVALID_STREAM_NAME);
+  if (!isMuxStreamName(open.name)) return fatal(MuxReject::INVALID_STREAM_NAME);
   if (isOwn(open.stream) || open.stream <= lastOfPeer || open.priority >= MUX_PRIORITIES) {
     return fatal(MuxReject::INVALID_STREAM_STATE_TRANSITION);
   }
@@ -152,7 +146,7 @@ kj::Maybe<MuxRejection> MuxCore::checkPeerId(const MuxOpen& open) const {
 }
 
 kj::Maybe<MuxRejection> MuxCore::refuse(const MuxOpen& open, MuxResetReason why) {
-  KJ_IF_MAYBE (fault, checkPeerId(open)) return *fault;
+  KJ_IF_MAYBE (fault, checkOpen(open)) return *fault;
   if (refused.size() >= limits.maxRefused) return fatal(MuxReject::STREAM_LIMIT_EXCEEDED);
   lastOfPeer = open.stream;
   refused[open.stream] = {};
@@ -166,7 +160,7 @@ kj::Maybe<MuxRejection> MuxCore::ingestOpen(const MuxOpen& open) {
     KJ_IF_MAYBE (fault, refuse(open, reason)) return *fault;
     return MuxRejection{why, MuxGravity::REFUSED};
   };
-  KJ_IF_MAYBE (fault, checkPeerId(open)) return *fault;
+  KJ_IF_MAYBE (fault, checkOpen(open)) return *fault;
   if (hasLiveName(open.name)) return refuseWith(MuxResetReason::DUPLICATE_NAME, MuxReject::DUPLICATE_STREAM_NAME);
   if (streams.size() >= limits.maxStreams) {
     return refuseWith(MuxResetReason::STREAM_LIMIT, MuxReject::STREAM_LIMIT_EXCEEDED);

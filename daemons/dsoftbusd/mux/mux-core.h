@@ -61,6 +61,9 @@ class MuxCore {
   // Null when the frame was taken.
   kj::Maybe<MuxRejection> ingest(const MuxFrame& frame);
 
+  // What is wrong with an OPEN whatever the state of the table; ingest and refuse look too.
+  kj::Maybe<MuxRejection> checkOpen(const MuxOpen& open) const;
+
   // Instead of ingest, for an OPEN that policy does not let pass. Null when the RST is on its way.
   kj::Maybe<MuxRejection> refuse(const MuxOpen& open, MuxResetReason why);
 
@@ -102,7 +105,6 @@ class MuxCore {
 
   bool isOwn(MuxStreamId id) const { return (id & 1) == (nextOwn & 1); }
   bool hasLiveName(kj::ArrayPtr<const char> name) const;
-  kj::Maybe<MuxRejection> checkPeerId(const MuxOpen& open) const;
   kj::Maybe<MuxRejection> ingestOpen(const MuxOpen& open);
   kj::Maybe<MuxRejection> ingestForgotten(MuxStreamId id, const MuxFrame& frame);
   kj::Maybe<MuxReject> apply(MuxStreamCore& stream, const MuxFrame& frame);

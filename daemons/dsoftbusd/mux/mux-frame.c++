@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace nexus {
@@ -76,6 +77,11 @@ kj::StringPtr muxResetReasonName(MuxResetReason reason) {
       return "denied"_kj;
   }
   return "unknown"_kj;
+}
+
+bool isMuxStreamName(kj::ArrayPtr<const char> name) {
+  if (name.size() == 0 || name.size() > MUX_MAX_NAME) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
 MuxStreamId streamOf(const MuxFrame& frame) {

@@ -66,6 +66,9 @@ struct MuxClose {  // no more DATA from its sender
 
 using MuxFrame = kj::OneOf<MuxOpen, MuxOpenAck, MuxData, MuxWindowUpdate, MuxRst, MuxClose>;
 
+// 1 to MUX_MAX_NAME visible ASCII characters: names are shown to people and compared with policy.
+bool isMuxStreamName(kj::ArrayPtr<const char> name);
+
 MuxStreamId streamOf(const MuxFrame& frame);
 
 // The views point into `body`. Null for anything that is not exactly one frame.

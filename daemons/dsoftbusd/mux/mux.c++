@@ -1,0 +1,200 @@
+#include "daemons/dsoftbusd/mux/mux.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+// ---- one stream
+
+class Mux::StreamImpl final : public MuxStream {
+ public:
+  StreamImpl(kj::Own<Mux> owner, MuxStreamId id) : mux(kj::mv(owner)), stream(id), streamName(kj::str(core().name)) {
+    mux->streams[id] = this;
+  }
+  ~StreamImpl() noexcept(false) {
+    mux->streams.erase(stream);
+    mux->muxCore.release(stream);
+    mux->work.fire();
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(StreamImpl);
+
+  Signal changed;
+
+  // implements MuxStream ----
+
+  MuxStreamId id() const override { return stream; }
+  kj::StringPtr name() const override { return streamName; }
+  kj::byte priority() const override { return core().priority; }
+  MuxState state() const override { return core().state(); }
+
+  kj::Promise<kj::Maybe<MuxResetReason>> whenTaken() override {
+    for (;;) {
+      if (core().isAcknowledged()) co_return nullptr;
+      if (core().resetReason() != nullptr) co_return core().resetReason();
+      checkConnected();
+      co_await changed.wait();
+    }
+  }
+
+  // implements kj::AsyncIoStream ----
+
+  kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override {
+    auto out = kj::arrayPtr(static_cast<kj::byte*>(buffer), maxBytes);
+    size_t total = 0;
+    for (;;) {
+      size_t n = mux->muxCore.read(stream, out.slice(total, out.size()));
+      if (n > 0) mux->work.fire();  // the peer may have credit now
+      total += n;
+      if (total >= minBytes || core().atEnd()) co_return total;
+      checkConnected();
+      co_await changed.wait();
+    }
+  }
+
+  kj::Promise<void> write(const void* buffer, size_t size) override {
+    auto rest = kj::arrayPtr(static_cast<const kj::byte*>(buffer), size);
+    while (rest.size() > 0) {
+      checkConnected();
+      KJ_REQUIRE(core().state() == MuxState::OPEN || core().state() == MuxState::HALF_CLOSED_REMOTE,
+                 "the stream was closed for writing");
+      size_t n = kj::min(core().room(), rest.size());
+      if (n == 0) {
+        co_await changed.wait();
+        continue;
+      }
+      KJ_ASSERT(mux->muxCore.send(stream, rest.slice(0, n)).is<MuxAccepted>());
+      mux->work.fire();
+      rest = rest.slice(n, rest.size());
+    }
+  }
+
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    for (auto& piece : pieces) co_await write(piece.begin(), piece.size());
+  }
+
+  kj::Promise<void> whenWriteDisconnected() override {
+    while (mux->ended == nullptr && core().state() != MuxState::RESET) co_await changed.wait();
+  }
+
+  void shutdownWrite() override {
+    // Not there any more, or closed already: then there is nothing to end.
+    auto reject = mux->muxCore.close(stream);
+    if (reject == nullptr) mux->work.fire();
+  }
+
+  void abortRead() override {
+    auto reject = mux->muxCore.reset(stream);
+    if (reject == nullptr) mux->work.fire();
+    changed.fire();
+  }
+
+ private:
+  kj::Own<Mux> mux;
+  MuxStreamId stream;
+  kj::String streamName;
+
+  // In the table for as long as it is not released.
+  const MuxStreamCore& core() const { return KJ_ASSERT_NONNULL(mux->muxCore.find(stream)); }
+
+  void checkConnected() const {
+    mux->checkLive();
+    KJ_IF_MAYBE (reason, core().resetReason()) {
+      kj::throwFatalException(
+          KJ_EXCEPTION(DISCONNECTED, "the stream was reset", streamName, muxResetReasonName(*reason)));
+    }
+  }
+};
+
+// ---- all of them
+
+Mux::Mux(MuxRole role, const MuxLimits& limits) : muxCore(role, MuxSession::AUTHENTICATED, limits) {}
+
+Mux::~Mux() noexcept(false) = default;
+
+void Mux::checkLive() const {
+  KJ_IF_MAYBE (why, ended) {
+    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the session has ended", *why));
+  }
+}
+
+kj::OneOf<kj::Own<MuxStream>, MuxReject> Mux::open(kj::StringPtr name, kj::byte priority) {
+  checkLive();
+  auto opened = muxCore.open(name.asArray(), priority);
+  KJ_SWITCH_ONEOF(opened) {
+    KJ_CASE_ONEOF(reject, MuxReject) {
+      return reject;
+    }
+    KJ_CASE_ONEOF(id, MuxStreamId) {
+      work.fire();
+      return kj::Own<MuxStream>(kj::heap<StreamImpl>(kj::addRef(*this), id));
+    }
+  }
+  KJ_UNREACHABLE;
+}
+
+kj::Promise<kj::Own<MuxStream>> Mux::accept() {
+  checkLive();
+  if (accepting.size() >= MAX_ACCEPTING) {
+    kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many calls wait for a stream of this session"));
+  }
+  auto self = kj::addRef(*this);
+  WaitQueue::Turn turn(accepting);
+  for (;;) {
+    checkLive();
+    if (turn.isFirst()) {
+      KJ_IF_MAYBE (id, muxCore.accept()) {
+        co_return kj::heap<StreamImpl>(kj::addRef(*this), *id);
+      }
+    }
+    co_await turn.wait();
+  }
+}
+
+// Policy is asked about names only that could be opened.
+kj::Maybe<MuxRejection> Mux::takeOpen(const MuxOpen& open, Admit& admit) {
+  KJ_IF_MAYBE (fault, muxCore.checkOpen(open)) return *fault;
+  if (!admit(kj::heapString(open.name))) return muxCore.refuse(open, MuxResetReason::DENIED);
+  return muxCore.ingest(open);
+}
+
+kj::Maybe<kj::String> Mux::take(uint8_t type, kj::ArrayPtr<const kj::byte> body, Admit admit) {
+  auto parsed = tryParseMuxFrame(type, body);
+  KJ_IF_MAYBE (frame, parsed) {
+    auto rejection = frame->is<MuxOpen>() ? takeOpen(frame->get<MuxOpen>(), admit) : muxCore.ingest(*frame);
+    KJ_IF_MAYBE (r, rejection) {
+      if (r->gravity == MuxGravity::FATAL) return kj::str(muxRejectLabel(r->why));
+    }
+    changed(streamOf(*frame));
+    work.fire();  // an acknowledgement, an answer, or more credit
+    if (frame->is<MuxOpen>()) accepting.wake();
+    return nullptr;
+  }
+  return kj::str("a record of type ", type, " that is no frame of the mux");
+}
+
+kj::Promise<void> Mux::sendLoop(SendRecord send) {
+  for (;;) {
+    auto outgoing = muxCore.takeFrame();
+    KJ_IF_MAYBE (o, outgoing) {
+      auto encoded = encodeMuxFrame(o->frame);
+      changed(streamOf(o->frame));  // there may be room again
+      co_await send(encoded.type, encoded.body);
+    } else {
+      co_await work.wait();
+    }
+  }
+}
+
+void Mux::end(kj::StringPtr why) {
+  if (ended != nullptr) return;
+  ended = kj::str(why);
+  for (auto& entry : streams) entry.second->changed.fire();
+  accepting.wake();
+}
+
+void Mux::changed(MuxStreamId id) {
+  auto found = streams.find(id);
+  if (found != streams.end()) found->second->changed.fire();
+}
+
+}  // namespace nexus

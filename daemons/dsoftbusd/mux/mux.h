@@ -1,0 +1,87 @@
+#pragma once
+// The streams of one session, for programs: drives the pure core with the session's records. Owned by the session,
+// which feeds it what arrives, runs its sending loop and ends it; streams keep this object, not the connection. Knows
+// nothing of encryption, peers or policy.
+//
+// A stream is a kj::AsyncIoStream. Bytes wait here only within the bounds of mux-stream-core.h: a write goes on as the
+// peer's reader drains, and one stream that nobody reads holds up no other. One record of the mux is under way at a
+// time, so that what is urgent waits for no more than that.
+#include <kj/async-io.h>
+#include <kj/function.h>
+#include <kj/refcount.h>
+
+#include "daemons/dsoftbusd/mux/mux-core.h"
+#include "daemons/dsoftbusd/signal.h"
+#include "libs/nexus-net-os/base/wait-queue.h"
+
+namespace nexus {
+
+// One end of a named stream.
+//   read, tryRead      DISCONNECTED when the stream was reset or the session ended before the peer's end of it arrived;
+//                      what arrived whole can be read out all the same. One caller at a time.
+//   write              until every byte is within the bounds of what may wait. DISCONNECTED as above, FAILED after
+//                      shutdownWrite. One caller at a time.
+//   shutdownWrite      half-close: the peer reads to the end, this end still reads. Nothing when it has ended.
+//   abortRead          a reset: both directions, at once, what waits is dropped.
+//   dropping it        what was written still goes out, then the end; if the peer sends more, a reset.
+class MuxStream : public kj::AsyncIoStream {
+ public:
+  virtual MuxStreamId id() const = 0;
+  virtual kj::StringPtr name() const = 0;
+  virtual kj::byte priority() const = 0;
+  virtual MuxState state() const = 0;
+
+  // Null once the peer has taken the stream, else why it has not. DISCONNECTED when the session ends first.
+  virtual kj::Promise<kj::Maybe<MuxResetReason>> whenTaken() = 0;
+};
+
+class Mux final : public kj::Refcounted {
+ public:
+  // Made with kj::refcounted, for an authenticated session.
+  explicit Mux(MuxRole role, const MuxLimits& limits = {});
+  ~Mux() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(Mux);
+
+  static constexpr kj::uint MAX_ACCEPTING = 16;  // calls of accept() at once; one more is OVERLOADED
+
+  // ---- for programs
+
+  // Can be written to at once. A reject is an expected outcome; DISCONNECTED when the session has ended.
+  kj::OneOf<kj::Own<MuxStream>, MuxReject> open(kj::StringPtr name, kj::byte priority);
+
+  // The next stream that the peer opens. Cancelling loses none. DISCONNECTED when the session ends.
+  kj::Promise<kj::Own<MuxStream>> accept();
+
+  // ---- for the session
+
+  // Whether the peer may open a stream of that name.
+  using Admit = kj::FunctionParam<bool(kj::StringPtr name)>;
+
+  // One record of the types MUX_FIRST_RECORD_TYPE to MUX_LAST_RECORD_TYPE. Never waits. Not null: the peer has broken
+  // the protocol, the text says how, the session must end.
+  kj::Maybe<kj::String> take(uint8_t type, kj::ArrayPtr<const kj::byte> body, Admit admit);
+
+  // Sends what is to be sent until cancelled; fails when `send` does.
+  using SendRecord = kj::Function<kj::Promise<void>(uint8_t type, kj::ArrayPtr<const kj::byte> body)>;
+  kj::Promise<void> sendLoop(SendRecord send);
+
+  // Everything fails as DISCONNECTED from now on.
+  void end(kj::StringPtr why);
+
+  const MuxCore& core() const { return muxCore; }
+
+ private:
+  class StreamImpl;
+
+  MuxCore muxCore;
+  std::map<MuxStreamId, StreamImpl*> streams;  // those that a program holds
+  kj::Maybe<kj::String> ended;
+  Signal work;  // something to send
+  WaitQueue accepting;
+
+  kj::Maybe<MuxRejection> takeOpen(const MuxOpen& open, Admit& admit);
+  void checkLive() const;
+  void changed(MuxStreamId id);
+};
+
+}  // namespace nexus
