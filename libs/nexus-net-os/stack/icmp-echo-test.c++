@@ -108,6 +108,16 @@ TEST_CASE("a ping without a route is unreachable; too much payload and too many 
   CHECK(f.sim.run(f.echo.ping(PEER, payload(), 1 * kj::SECONDS)).outcome == Outcome::TIMED_OUT);
 }
 
+TEST_CASE("groups and broadcast addresses are not pinged") {
+  EchoFixture f;
+  auto before = f.stack.counters().txFrames;
+  for (auto to : {IpAddress::v4(255, 255, 255, 255), IpAddress::v4(10, 42, 0, 255), IpAddress::v4(224, 0, 0, 1)}) {
+    auto failure = kj::runCatchingExceptions([&] { f.sim.run(f.echo.ping(to, payload(), 1 * kj::SECONDS)); });
+    CHECK(KJ_REQUIRE_NONNULL(failure).getType() == kj::Exception::Type::FAILED);
+  }
+  CHECK(f.stack.counters().txFrames == before);
+}
+
 TEST_CASE("the node answers pings to its own address, and to no other") {
   EchoFixture f;
   auto ask = [&](IpAddress destination, IpAddress source = PEER) {

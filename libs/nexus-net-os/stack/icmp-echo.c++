@@ -106,6 +106,8 @@ void IcmpEcho::unreachable(kj::ArrayPtr<const kj::byte> quote) {
 kj::Promise<IcmpEcho::Result> IcmpEcho::ping(IpAddress to, kj::Array<const kj::byte> payload, kj::Duration timeout) {
   if (pcb == nullptr) kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the network stack is gone"));
   KJ_REQUIRE(to.isV4() && !to.isMulticast(), "not an IPv4 address to ping", to);
+  ip4_addr_t target = toLwip4(to);  // one request must not make a whole link answer
+  KJ_REQUIRE(!ip4_addr_isbroadcast(&target, &stack.link()), "a broadcast address is not pinged", to);
   KJ_REQUIRE(payload.size() <= MAX_PAYLOAD, "payload too long", payload.size(), MAX_PAYLOAD);
   if (pending.size() >= MAX_PENDING) {
     kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many echo requests under way", MAX_PENDING));
