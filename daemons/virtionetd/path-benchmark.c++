@@ -79,6 +79,7 @@ class MirrorBackend final : public LinkBackend {
     auto device = kj::heap<MirrorDevice>(*pool);
     return OpenLink{kj::mv(pool), kj::mv(device)};
   }
+  void forEachCounter(EachCounter) const override {}  // it counts nothing
 };
 
 double secondsSince(std::chrono::steady_clock::time_point start) {
