@@ -38,7 +38,8 @@ interface NetworkManager {
   # address `any` listens on every address; port 0 lets the stack choose. backlog 0 is the default of 128; larger values are cut to 1024.
 
   connectTcp @2 (remote :SocketAddress, local :SocketAddress) -> (outcome :Outcome, socket :TcpSocket);
-  # local may be `any` with port 0: the stack chooses a random port (RFC 6056). Waits for the handshake; cancelling aborts it.
+  # local may be `any` with port 0: the stack chooses a random port (RFC 6056). A port that the caller
+  # chooses needs a `listen` rule too: nobody else can listen there meanwhile. Waits for the handshake; cancelling aborts it.
 
   createUdpSocket @3 (local :SocketAddress) -> (outcome :Outcome, socket :UdpSocket, local :SocketAddress);
 

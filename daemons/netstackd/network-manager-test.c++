@@ -116,6 +116,13 @@ TEST_CASE("restrict narrows and cannot widen, for connections, groups and every 
   CHECK(f.call(f.connectRequest(wide, "10.42.0.10:7000")).getOutcome() == idl::Outcome::OK);
   CHECK(f.call(f.connectRequest(wide, "10.42.0.10:7001")).getOutcome() == idl::Outcome::DENIED);
   CHECK(f.call(f.listenRequest(wide, "*:7002")).getOutcome() == idl::Outcome::DENIED);
+  auto fromPort = [&](idl::NetworkManager::Client from) {
+    auto request = f.connectRequest(from, "10.42.0.10:7000");
+    request.getLocal().setPort(7002);
+    return f.call(request).getOutcome();
+  };
+  CHECK(fromPort(wide) == idl::Outcome::DENIED);
+  CHECK(fromPort(manager) == idl::Outcome::OK);
 
   auto socket = f.udp(wide, "*:37020");
   CHECK(f.call(f.sendToRequest(socket, "10.42.0.10:37020", "x"_kj.asBytes())).getOutcome() == idl::Outcome::OK);

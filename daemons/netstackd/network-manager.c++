@@ -66,7 +66,9 @@ kj::Promise<void> NetworkManagerImpl::connectTcp(ConnectTcpContext context) {
   auto params = context.getParams();
   auto remote = SocketAddress::fromIdl(params.getRemote());
   auto local = SocketAddress::fromIdl(params.getLocal(), IpAddress::AllowAny::YES);
-  if (!allows(Action::CONNECT, remote)) {
+  // Who chooses a local port keeps others from listening on it.
+  bool portAllowed = local.port == 0 || allows(Action::LISTEN, local);
+  if (!portAllowed || !allows(Action::CONNECT, remote)) {
     context.getResults().setOutcome(idl::Outcome::DENIED);
     co_return;
   }

@@ -98,7 +98,8 @@ class SimNetwork::ManagerImpl final : public idl::NetworkManager::Server {
     auto params = context.getParams();
     auto remote = SocketAddress::fromIdl(params.getRemote());
     auto local = SocketAddress::fromIdl(params.getLocal(), IpAddress::AllowAny::YES);
-    if (!policy.allows(Action::CONNECT, remote)) return answer(context, denied());
+    bool portAllowed = local.port == 0 || policy.allows(Action::LISTEN, local);
+    if (!portAllowed || !policy.allows(Action::CONNECT, remote)) return answer(context, denied());
     if (!net.isLocal(node, local.address)) return answer(context, idl::Outcome::ADDRESS_NOT_AVAILABLE);
     return connect(context, remote, local);
   }
