@@ -58,6 +58,46 @@ interface PeerSession {
   # reply: at most 512. Every refusal of the peer is a status, with the id of its audit record there.
 
   peer @2 () -> (name :Text, deviceId :Text);
+
+  openStream @3 (name :Text, priority :UInt8 = 4) -> (outcome :StreamOutcome, stream :MuxStream);
+  # Opens a stream to the peer and waits until the peer has taken or refused it. name: 1 to 64 visible ASCII characters; priority: 0
+  # (served first) to 7; anything else is FAILED. The peer takes it if a rule there lets this node open that name.
+
+  acceptStream @4 () -> (name :Text, priority :UInt8, stream :MuxStream);
+  # The next stream that the peer opens to this node, and that a rule here lets it open; whoever waits longest gets it. At most 16 calls
+  # of a session wait, one more is OVERLOADED. Cancelling a call that waits loses no stream.
+
+  enum StreamOutcome {
+    ok @0;
+    denied @1;
+    # No rule at the peer allows (this node, "stream:NAME", "open").
+    duplicateName @2;
+    # A stream of that name is open.
+    tooManyStreams @3;
+    # 128 of the session are open.
+    notAccepted @4;
+    # Nobody at the peer accepts streams, and its backlog is full.
+    reset @5;
+    # The peer took it and gave it up at once.
+  }
+}
+
+interface MuxStream {
+  # One end of a stream of a session: ordered bytes both ways. Fails as DISCONNECTED when the stream is reset or the session ends. At most
+  # 16 calls of one kind wait, one more is OVERLOADED. Dropping the last reference sends what was written and closes it in order.
+
+  write @0 (data :Data) -> ();
+  # Returns when the bytes are within the bounds of what may wait (256 KiB); so it waits while the peer does not read. At most 65536 bytes a
+  # call. Writes are ordered as they were called. Not a streaming method: those hold up every later call, reads too, on the same capability.
+
+  read @1 (maxBytes :UInt32) -> (data :Data);
+  # Waits for at least one byte; empty means the peer has closed its side. maxBytes is cut to 65536; 0 is FAILED.
+
+  close @2 () -> ();
+  # Closes our sending side behind everything written so far; reading goes on.
+
+  reset @3 () -> ();
+  # Ends both directions at once, at both ends; what waits is dropped.
 }
 
 enum CallStatus {

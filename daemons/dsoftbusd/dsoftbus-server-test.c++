@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "daemons/dsoftbusd/bus-fixture.h"
+#include "daemons/dsoftbusd/mux-stream-server.h"
 
 namespace nexus {
 namespace {
@@ -121,6 +122,162 @@ TEST_CASE("peers answers at once, and then waits for a change") {
   CHECK_FALSE(next.poll(f.sim.waitScope));
   f.a->knows(*f.b);
   CHECK(f.sim.run(kj::mv(next)).getGeneration() != first.getGeneration());
+}
+
+// ---- streams
+
+using Opened = kj::Promise<capnp::Response<idl::PeerSession::OpenStreamResults>>;
+using Accepted = kj::Promise<capnp::Response<idl::PeerSession::AcceptStreamResults>>;
+
+// Both nodes' capabilities of the one session between them.
+struct StreamFixture : Fixture {
+  kj::Own<Discovery> discoveryB;
+  kj::Maybe<idl::PeerSession::Client> a2b, b2a;
+
+  StreamFixture() {
+    Announce own{kj::str(b->own.deviceId()), BusNode::PORT, b->own.publicIdentity().staticKey, nullptr};
+    discoveryB = kj::heap<Discovery>(sim.timer, DiscoverySettings(), kj::mv(own), b->trust, b->audit, observer,
+                                     [](kj::StringPtr, kj::Maybe<SocketAddress>) {});
+    a->knows(*b);
+    a2b = sim.run(ask("node-b")).getSession();
+    auto request = newDSoftBusServer(*b->bus, *discoveryB, b->audit, sim.timer).sessionRequest();
+    request.setPeer("node-a");
+    b2a = sim.run(SessionResponse(request.send())).getSession();
+  }
+
+  Opened open(kj::StringPtr name, kj::uint priority = 4) {
+    auto request = KJ_ASSERT_NONNULL(a2b).openStreamRequest();
+    request.setName(name);
+    request.setPriority(priority);
+    return request.send();
+  }
+  Accepted accept() { return KJ_ASSERT_NONNULL(b2a).acceptStreamRequest().send(); }
+
+  kj::Promise<void> write(idl::MuxStream::Client stream, kj::StringPtr text) {
+    auto request = stream.writeRequest();
+    request.setData(text.asBytes());
+    return request.send().ignoreResult();
+  }
+  kj::Promise<kj::String> read(idl::MuxStream::Client stream, uint32_t most = 1000) {
+    auto request = stream.readRequest();
+    request.setMaxBytes(most);
+    return request.send().then([](auto response) { return kj::heapString(response.getData().asChars()); });
+  }
+};
+
+TEST_CASE("a stream that a rule allows is opened at one node and accepted at the other, and carries bytes both ways") {
+  StreamFixture f;
+  auto accepting = f.accept();
+  auto opened = f.sim.run(f.open("test/0", 2));
+  REQUIRE(opened.getOutcome() == idl::PeerSession::StreamOutcome::OK);
+  auto accepted = f.sim.run(kj::mv(accepting));
+  CHECK(kj::str(accepted.getName()) == "test/0");
+  CHECK(accepted.getPriority() == 2);
+  auto mine = opened.getStream(), theirs = accepted.getStream();
+  auto first = f.write(mine, "one "), second = f.write(mine, "two");
+  auto closed = mine.closeRequest().send().ignoreResult();  // behind both
+  f.sim.run(kj::mv(first));
+  f.sim.run(kj::mv(second));
+  f.sim.run(kj::mv(closed));
+  f.sim.advance(10 * kj::MILLISECONDS);
+  CHECK(f.sim.run(f.read(theirs, 2)) == "on");
+  CHECK(f.sim.run(f.read(theirs)) == "e two");
+  CHECK(f.sim.run(f.read(theirs)) == "");
+  f.sim.run(f.write(theirs, "answer"));
+  CHECK(f.sim.run(f.read(mine)) == "answer");
+  CHECK_THROWS(f.sim.run(f.write(mine, "after the end")));
+}
+
+TEST_CASE("a stream is denied by default, and the decision is in the audit log of the node that took it") {
+  StreamFixture f;
+  CHECK(f.sim.run(f.open("secrets")).getOutcome() == idl::PeerSession::StreamOutcome::DENIED);
+  auto last = f.b->lastAudit();
+  CHECK(last.service == "stream:secrets");
+  CHECK(last.verdict == CallStatus::DENIED);
+  CHECK_FALSE(f.sim.run(f.open("secrets")).hasStream());
+  auto waiting = f.accept();
+  f.sim.settle();
+  CHECK_FALSE(waiting.poll(f.sim.waitScope));
+}
+
+TEST_CASE("a name that is open, and arguments that may not be, are told before anything leaves") {
+  StreamFixture f;
+  auto first = f.sim.run(f.open("test/0"));
+  CHECK(f.sim.run(f.open("test/0")).getOutcome() == idl::PeerSession::StreamOutcome::DUPLICATE_NAME);
+  CHECK(f.b->audit.size() == 1);
+  char longName[66] = {};
+  memset(longName, 'x', 65);
+  for (kj::StringPtr name : {""_kj, "a b"_kj, kj::StringPtr(longName)}) CHECK_THROWS(f.sim.run(f.open(name)));
+  CHECK_THROWS(f.sim.run(f.open("test/1", 8)));
+  CHECK(f.sim.run(f.open("test/1", 7)).getOutcome() == idl::PeerSession::StreamOutcome::OK);
+}
+
+TEST_CASE("nobody accepts: the backlog is filled, the next is told, and who accepts then gets the oldest") {
+  StreamFixture f;
+  kj::Vector<capnp::Response<idl::PeerSession::OpenStreamResults>> kept;
+  for (int i = 0; i < 32; i++) kept.add(f.sim.run(f.open(kj::str("test/", i))));
+  CHECK(kept.back().getOutcome() == idl::PeerSession::StreamOutcome::OK);
+  CHECK(f.sim.run(f.open("test/32")).getOutcome() == idl::PeerSession::StreamOutcome::NOT_ACCEPTED);
+  CHECK(kj::str(f.sim.run(f.accept()).getName()) == "test/0");
+}
+
+TEST_CASE("writes wait for the reader, at most sixteen of them; reads go on meanwhile") {
+  StreamFixture f;
+  auto opened = f.sim.run(f.open("test/0"));
+  auto accepted = f.sim.run(f.accept());
+  auto mine = opened.getStream(), theirs = accepted.getStream();
+  auto big = kj::heapString(MUX_MAX_CALL_DATA);
+  memset(big.begin(), 'b', big.size());
+  CHECK_THROWS(f.sim.run(f.write(mine, kj::str(big, "b"))));
+  f.sim.run(f.write(mine, big));  // the initial credit
+  kj::Vector<kj::Promise<void>> waiting;
+  for (kj::uint i = 0; i < MUX_MAX_WAITING_CALLS; i++) waiting.add(f.write(mine, big));
+  f.sim.advance(1 * kj::SECONDS);
+  CHECK_FALSE(waiting[0].poll(f.sim.waitScope));
+  auto failure = kj::runCatchingExceptions([&] { f.sim.run(f.write(mine, "one more")); });
+  CHECK(KJ_ASSERT_NONNULL(failure).getType() == kj::Exception::Type::OVERLOADED);
+  f.sim.run(f.write(theirs, "meanwhile"));
+  CHECK(f.sim.run(f.read(mine)) == "meanwhile");
+  size_t total = 0;
+  while (total < (1 + MUX_MAX_WAITING_CALLS) * big.size()) total += f.sim.run(f.read(theirs, 1 << 20)).size();
+  for (auto& write : waiting) f.sim.run(kj::mv(write));
+  CHECK(f.b->session("node-a")->mux().core().counters().bytesReceived == total);
+}
+
+TEST_CASE("a dropped stream is closed in order, a reset one at once, and both leave the session as it was") {
+  StreamFixture f;
+  {
+    auto opened = f.sim.run(f.open("test/0"));
+    f.sim.run(f.write(opened.getStream(), "goodbye"));
+  }
+  auto accepted = f.sim.run(f.accept());
+  CHECK(f.sim.run(f.read(accepted.getStream())) == "goodbye");
+  CHECK(f.sim.run(f.read(accepted.getStream())) == "");
+  auto opened = f.sim.run(f.open("test/1"));
+  auto theirs = f.sim.run(f.accept());
+  f.sim.run(f.write(opened.getStream(), "never read"));
+  f.sim.run(opened.getStream().resetRequest().send().ignoreResult());
+  f.sim.advance(10 * kj::MILLISECONDS);
+  auto failure = kj::runCatchingExceptions([&] { f.sim.run(f.read(theirs.getStream())); });
+  CHECK(KJ_ASSERT_NONNULL(failure).getType() == kj::Exception::Type::DISCONNECTED);
+  CHECK(f.sim.run(f.open("test/2")).getOutcome() == idl::PeerSession::StreamOutcome::OK);
+}
+
+TEST_CASE("streams fail as DISCONNECTED when the session ends, and so do those who wait for one") {
+  StreamFixture f;
+  auto opened = f.sim.run(f.open("test/0"));
+  auto reading = f.read(opened.getStream());
+  auto accepting = f.accept();
+  auto accepting2 = f.accept();
+  CHECK(f.sim.run(kj::mv(accepting)).hasStream());
+  f.sim.settle();
+  f.a->session("node-b")->close(CloseReason::SHUTDOWN, kj::str("test"));
+  auto first = kj::runCatchingExceptions([&] { f.sim.run(kj::mv(reading)); });
+  CHECK(KJ_ASSERT_NONNULL(first).getType() == kj::Exception::Type::DISCONNECTED);
+  auto second = kj::runCatchingExceptions([&] { f.sim.run(kj::mv(accepting2)); });
+  CHECK(KJ_ASSERT_NONNULL(second).getType() == kj::Exception::Type::DISCONNECTED);
+  auto third = kj::runCatchingExceptions([&] { f.sim.run(f.open("test/1")); });
+  CHECK(KJ_ASSERT_NONNULL(third).getType() == kj::Exception::Type::DISCONNECTED);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <kj/debug.h>
 
+#include "daemons/dsoftbusd/mux-stream-server.h"
+
 namespace nexus {
 
 namespace {
@@ -41,7 +43,38 @@ class PeerSessionImpl final : public idl::PeerSession::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> openStream(OpenStreamContext context) override {
+    auto params = context.getParams();
+    KJ_REQUIRE(isMuxStreamName(params.getName().asArray()),
+               "the name of a stream has 1 to 64 visible ASCII characters");
+    auto opened = session->mux().open(params.getName(), params.getPriority());
+    KJ_SWITCH_ONEOF(opened) {
+      KJ_CASE_ONEOF(reject, MuxReject) {
+        bool taken = reject == MuxReject::DUPLICATE_STREAM_NAME;
+        context.getResults().setOutcome(taken ? StreamOutcome::DUPLICATE_NAME : StreamOutcome::TOO_MANY_STREAMS);
+      }
+      KJ_CASE_ONEOF(stream, kj::Own<MuxStream>) {
+        auto refused = co_await stream->whenTaken();
+        KJ_IF_MAYBE (reason, refused) {
+          context.getResults().setOutcome(streamOutcome(*reason));
+        } else {
+          context.getResults().setStream(newMuxStreamServer(kj::mv(stream)));
+        }
+      }
+    }
+  }
+
+  kj::Promise<void> acceptStream(AcceptStreamContext context) override {
+    auto stream = co_await session->mux().accept();
+    auto results = context.getResults();
+    results.setName(stream->name());
+    results.setPriority(stream->priority());
+    results.setStream(newMuxStreamServer(kj::mv(stream)));
+  }
+
  private:
+  using StreamOutcome = idl::PeerSession::StreamOutcome;
+
   kj::Own<Session> session;
   kj::Timer& timer;
   kj::String name, deviceId;

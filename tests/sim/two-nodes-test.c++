@@ -49,6 +49,10 @@ operations = ["resolve-status"]
 peer = "node-a"
 service = "bundlemgrd"
 operations = ["list"]
+[[dsoftbusd.policy]]
+peer = "node-a"
+service = "stream:app/sync"
+operations = ["open"]
 )"_kj;
 
 const auto A = IpAddress::v4(10, 42, 0, 10), B = IpAddress::v4(10, 42, 0, 11), X = IpAddress::v4(10, 42, 0, 66);
@@ -228,6 +232,37 @@ TEST_CASE("nothing that is said inside a session can be read on the wire") {
   CHECK_FALSE(f.onTheWire(list.reply));
   CHECK_FALSE(f.onTheWire("a payload that would be found"_kj.asBytes()));
   CHECK_FALSE(f.onTheWire(asBytes(DeviceIdentity::forTest("node-a").verifyingKey())));  // identities neither
+}
+
+TEST_CASE("a stream that the configuration allows carries bytes both ways, none of them readable on the wire") {
+  Fixture f;
+  auto a = f.a->session("node-b"), b = f.b->session("node-a");
+  auto open = [&](idl::PeerSession::Client& from, kj::StringPtr name) {
+    auto request = from.openStreamRequest();
+    request.setName(name);
+    return f.sim.run(kj::Promise<capnp::Response<idl::PeerSession::OpenStreamResults>>(request.send()));
+  };
+  auto opened = open(a, "app/sync");
+  REQUIRE(opened.getOutcome() == idl::PeerSession::StreamOutcome::OK);
+  CHECK(open(a, "app/other").getOutcome() == idl::PeerSession::StreamOutcome::DENIED);
+  CHECK(open(b, "app/other").getOutcome() == idl::PeerSession::StreamOutcome::DENIED);  // node-a has no such rule
+  auto accepted =
+      f.sim.run(kj::Promise<capnp::Response<idl::PeerSession::AcceptStreamResults>>(b.acceptStreamRequest().send()));
+  CHECK(kj::str(accepted.getName()) == "app/sync");
+  auto carry = [&](idl::MuxStream::Client from, idl::MuxStream::Client to, kj::StringPtr text) {
+    auto write = from.writeRequest();
+    write.setData(text.asBytes());
+    f.sim.run(write.send().ignoreResult());
+    auto read = to.readRequest();
+    read.setMaxBytes(1000);
+    auto response = f.sim.run(kj::Promise<capnp::Response<idl::MuxStream::ReadResults>>(read.send()));
+    CHECK(response.getData() == text.asBytes());
+  };
+  carry(opened.getStream(), accepted.getStream(), "a question that would be found");
+  carry(accepted.getStream(), opened.getStream(), "an answer that would be found");
+  CHECK_FALSE(f.onTheWire("a question that would be found"_kj.asBytes()));
+  CHECK_FALSE(f.onTheWire("an answer that would be found"_kj.asBytes()));
+  CHECK_FALSE(f.onTheWire("app/sync"_kj.asBytes()));
 }
 
 TEST_CASE("a wrong key in node-b's table: node-a is refused, says so, and nothing is proxied") {
