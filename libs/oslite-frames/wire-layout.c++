@@ -95,5 +95,63 @@ PIN_SIZE(NxbiDataHeader, 6);
 PIN(NxbiDataHeader, kind, 0, 2);
 PIN(NxbiDataHeader, length, 2, 4);
 
+PIN_SIZE(PkPath, 6);
+PIN(PkPath, header, 0, 4);
+PIN(PkPath, path_length, 4, 2);
+
+PIN_SIZE(PkRead, 14);
+PIN(PkRead, header, 0, 4);
+PIN(PkRead, handle, 4, 4);
+PIN(PkRead, offset, 8, 4);
+PIN(PkRead, length, 12, 2);
+
+PIN_SIZE(PkClose, 8);
+PIN(PkClose, header, 0, 4);
+PIN(PkClose, handle, 4, 4);
+
+PIN_SIZE(PkStatus, 5);
+PIN(PkStatus, header, 0, 4);
+PIN(PkStatus, status, 4, 1);
+
+PIN_SIZE(PkStatReply, 15);
+PIN(PkStatReply, header, 0, 4);
+PIN(PkStatReply, status, 4, 1);
+PIN(PkStatReply, size, 5, 8);
+PIN(PkStatReply, kind, 13, 2);
+
+PIN_SIZE(PkOpenReply, 9);
+PIN(PkOpenReply, header, 0, 4);
+PIN(PkOpenReply, status, 4, 1);
+PIN(PkOpenReply, handle, 5, 4);
+
+PIN_SIZE(PkReadReply, 7);
+PIN(PkReadReply, header, 0, 4);
+PIN(PkReadReply, status, 4, 1);
+PIN(PkReadReply, length, 5, 2);
+
+PIN_SIZE(SfPut, 6);
+PIN(SfPut, key_length, 0, 2);
+PIN(SfPut, value_length, 2, 4);
+
+PIN_SIZE(SfKeyed, 2);
+PIN(SfKeyed, key_length, 0, 2);
+
+PIN_SIZE(SfList, 4);
+PIN(SfList, prefix_length, 0, 2);
+PIN(SfList, limit, 2, 2);
+
+PIN_SIZE(SfReply, 5);
+PIN(SfReply, header, 0, 4);
+PIN(SfReply, status, 4, 1);
+
+PIN_SIZE(SfValue, 4);
+PIN(SfValue, value_length, 0, 4);
+
+PIN_SIZE(SfKeyCount, 2);
+PIN(SfKeyCount, count, 0, 2);
+
+PIN_SIZE(SfKeyLength, 2);
+PIN(SfKeyLength, length, 0, 2);
+
 }  // namespace
 }  // namespace nexus::wire
