@@ -1,0 +1,60 @@
+#include "tools/nexusctl/audit-tail-command.h"
+
+#include <CLI/CLI.hpp>
+
+#include "daemons/dsoftbusd/call-status.h"
+
+namespace nexus::ctl {
+
+namespace {
+
+class AuditTailCommand final : public Command {
+ public:
+  kj::StringPtr path() const override { return "audit tail"_kj; }
+  kj::StringPtr about() const override { return "decisions about calls of other nodes, oldest first"_kj; }
+  kj::StringPtr example() const override { return "--after 100"_kj; }
+
+  void declare(CLI::App& app) override {
+    app.add_option("--after", after, "only records with a higher id")->capture_default_str();
+  }
+
+  kj::Promise<Report> run(Context& context) override {
+    auto opened = openBus(context);
+    KJ_IF_MAYBE (closed, opened.tryGet<Report>()) co_return kj::mv(*closed);
+    auto request = opened.get<idl::DSoftBus::Client>().auditRequest();
+    request.setAfter(after);
+    auto response = co_await request.send();
+    Report report;
+    report.json = document("nexus.audit/1");
+    auto list = Json::array();
+    Table table(row("ID", "AT", "VERDICT", "PEER", "SERVICE", "OPERATION", "BYTES", "REPEATS"));
+    for (auto record : response.getRecords()) {
+      auto orDash = [](kj::StringPtr text) { return text.size() > 0 ? text : "-"_kj; };
+      table.add(row(record.getId(), durationText(record.getTimeMs()), statusName(record.getVerdict()),
+                    orDash(record.getPeer()), orDash(record.getService()), orDash(record.getOperation()),
+                    record.getRequestBytes(), record.getRepeats()));
+      Json item;
+      item.set("id", uint64_t(record.getId())).set("timeMs", uint64_t(record.getTimeMs()));
+      item.set("verdict", statusName(record.getVerdict())).set("peer", clean(record.getPeer()));
+      item.set("service", clean(record.getService())).set("operation", clean(record.getOperation()));
+      item.set("requestBytes", uint64_t(record.getRequestBytes())).set("repeats", uint64_t(record.getRepeats()));
+      list.add(kj::mv(item));
+    }
+    uint64_t dropped = response.getDropped();
+    report.json.set("records", kj::mv(list)).set("dropped", dropped);
+    report.text = response.getRecords().size() > 0 ? table.text() : kj::str("no records after ", after, '\n');
+    if (dropped > 0) report.text = kj::str(report.text, dropped, " older records were dropped from the ring\n");
+    co_return report;
+  }
+
+ private:
+  uint64_t after = 0;
+};
+
+}  // namespace
+
+kj::Own<Command> newAuditTailCommand() {
+  return kj::heap<AuditTailCommand>();
+}
+
+}  // namespace nexus::ctl

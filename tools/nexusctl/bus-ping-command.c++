@@ -1,0 +1,87 @@
+#include "tools/nexusctl/bus-ping-command.h"
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace nexus::ctl {
+
+namespace {
+
+constexpr unsigned MAX_PINGS = 1000;
+constexpr auto PAYLOAD = "nexusctl"_kj;
+
+kj::Maybe<Report> refusal(idl::DSoftBus::Outcome outcome, kj::StringPtr peer) {
+  switch (outcome) {
+    case idl::DSoftBus::Outcome::OK:
+      return nullptr;
+    case idl::DSoftBus::Outcome::UNKNOWN_PEER:
+      return failure(Exit::NOT_FOUND, kj::str("There is no peer \"", peer, "\"."), "See: nexusctl bus peers.");
+    case idl::DSoftBus::Outcome::NOT_TRUSTED:
+      return failure(Exit::DENIED, kj::str("\"", peer, "\" and this node do not trust each other."),
+                     "Both trust tables must name the other; see why: nexusctl bus peers.");
+    case idl::DSoftBus::Outcome::UNREACHABLE:
+      return failure(Exit::NOT_FOUND, kj::str("\"", peer, "\" cannot be reached from here."),
+                     "See why: nexusctl bus peers.");
+  }
+  return failure(Exit::UNSUPPORTED, "The daemon answered with an outcome that this nexusctl does not know.");
+}
+
+class BusPingCommand final : public Command {
+ public:
+  kj::StringPtr path() const override { return "bus ping"_kj; }
+  kj::StringPtr about() const override { return "round trips through the session with a peer"_kj; }
+  kj::StringPtr example() const override { return "node-b --count 3"_kj; }
+
+  void declare(CLI::App& app) override {
+    app.add_option("PEER", peer, "name in the trust table, or device id")->required();
+    app.add_option("--count", count, "how many, one after the other")
+        ->check(CLI::Range(1u, MAX_PINGS))
+        ->capture_default_str();
+  }
+
+  kj::Promise<Report> run(Context& context) override {
+    auto opened = openBus(context);
+    KJ_IF_MAYBE (closed, opened.tryGet<Report>()) co_return kj::mv(*closed);
+    auto request = opened.get<idl::DSoftBus::Client>().sessionRequest();
+    request.setPeer(peer.c_str());
+    auto response = co_await request.send();
+    auto refused = refusal(response.getOutcome(), peer.c_str());
+    KJ_IF_MAYBE (report, refused) co_return kj::mv(*report);
+    auto session = response.getSession();
+    kj::Vector<uint64_t> roundTrips;
+    for (unsigned i = 0; i < count; i++) {
+      auto ping = session.pingRequest();
+      ping.setPayload(PAYLOAD.asBytes());
+      auto pong = co_await ping.send();
+      if (pong.getPayload() != PAYLOAD.asBytes()) co_return failure(Exit::OTHER, "The peer answered with other bytes.");
+      roundTrips.add(pong.getRoundTripUs());
+    }
+    co_return report(roundTrips);
+  }
+
+ private:
+  std::string peer;
+  unsigned count = 1;
+
+  Report report(kj::ArrayPtr<const uint64_t> roundTrips) {
+    Report report;
+    report.json = document("nexus.ping/1");
+    auto list = Json::array();
+    kj::Vector<kj::String> lines;
+    for (auto us : roundTrips) {
+      list.add(us);
+      lines.add(kj::str(clean(peer.c_str()), ": ", us, " us\n"));
+    }
+    report.json.set("peer", clean(peer.c_str())).set("roundTripUs", kj::mv(list));
+    report.text = kj::strArray(lines, "");
+    return report;
+  }
+};
+
+}  // namespace
+
+kj::Own<Command> newBusPingCommand() {
+  return kj::heap<BusPingCommand>();
+}
+
+}  // namespace nexus::ctl

@@ -1,0 +1,28 @@
+#pragma once
+// How a command reaches the daemons: by the path of a Unix socket and nothing else. Owned by main, or by a test, which
+// hands in capabilities of its own. Knows nothing of what is served there.
+#include <capnp/capability.h>
+#include <kj/one-of.h>
+#include <kj/string.h>
+#include <kj/timer.h>
+
+namespace nexus::ctl {
+
+enum class Closed {
+  NO_SOCKET,    // no such path: the daemon was never started
+  NOT_RUNNING,  // a socket, and nobody listens
+  FORBIDDEN,    // the socket belongs to another user
+  BUSY,         // too many clients wait to be accepted
+};
+
+class Doors {
+ public:
+  virtual ~Doors() noexcept(false) = default;
+
+  // The bootstrap object behind that socket. Calls fail as DISCONNECTED when its server goes.
+  virtual kj::OneOf<capnp::Capability::Client, Closed> open(kj::StringPtr path) = 0;
+
+  virtual kj::Timer& timer() = 0;
+};
+
+}  // namespace nexus::ctl
