@@ -53,5 +53,48 @@ TEST_CASE("a missing file, a folder and anything but a seed are refused") {
   CHECK(refused(longSeed.path, "64 hexadecimal digits"));
 }
 
+struct TempFolder {
+  char path[64] = "/tmp/identity-file-test-XXXXXX";
+  TempFolder() { KJ_ASSERT(mkdtemp(path) != nullptr); }
+  ~TempFolder() {
+    unlink(file().cStr());
+    rmdir(path);
+  }
+  kj::String file() const { return kj::str(path, "/identity"); }
+};
+
+TEST_CASE("a made file is its owner's alone whatever the umask, and reads back as the same seed") {
+  TempFolder folder;
+  auto seed = KJ_ASSERT_NONNULL(tryParseSeed(SEED.asArray()));
+  CHECK_FALSE(identityFileExists(folder.file()));
+  auto before = umask(0);
+  CHECK(createIdentityFile(folder.file(), seed) == nullptr);
+  umask(before);
+  CHECK(identityFileExists(folder.file()));
+  struct stat info;
+  KJ_SYSCALL(stat(folder.file().cStr(), &info));
+  CHECK((info.st_mode & 07777) == 0600);
+  auto result = readIdentityFile(folder.file());
+  REQUIRE(result.is<SecretBytes>());
+  CHECK(result.get<SecretBytes>().equals(seed));
+}
+
+TEST_CASE("an existing file, a dangling link and a missing folder are refused and left as they are") {
+  TempFolder folder;
+  auto seed = KJ_ASSERT_NONNULL(tryParseSeed(SEED.asArray()));
+  SecretBytes other(SEED_BYTES);
+  CHECK(createIdentityFile(folder.file(), seed) == nullptr);
+  auto wrong = createIdentityFile(folder.file(), other);
+  CHECK(strstr(KJ_ASSERT_NONNULL(wrong).sentence.cStr(), "exists and is not overwritten") != nullptr);
+  CHECK(readIdentityFile(folder.file()).get<SecretBytes>().equals(seed));
+
+  auto target = kj::str(folder.path, "/target");
+  unlink(folder.file().cStr());
+  KJ_SYSCALL(symlink(target.cStr(), folder.file().cStr()));
+  CHECK(createIdentityFile(folder.file(), seed) != nullptr);
+  CHECK_FALSE(identityFileExists(target));
+  CHECK(createIdentityFile(kj::str(folder.path, "/no/identity"), seed) != nullptr);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -1,8 +1,10 @@
 #include "daemons/dsoftbusd/identity-file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <kj/io.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +13,34 @@ namespace nexus {
 namespace {
 
 constexpr size_t MAX_FILE_BYTES = 256;
+
+// The text of the file, on the stack so that it can be wiped.
+struct SeedText {
+  char text[2 * SEED_BYTES + 1];
+
+  explicit SeedText(const SecretBytes& seed) {
+    KJ_REQUIRE(seed.size() == SEED_BYTES);
+    size_t at = 0;
+    for (kj::byte b : seed.expose()) {
+      text[at++] = "0123456789abcdef"[b >> 4];
+      text[at++] = "0123456789abcdef"[b & 15];
+    }
+    text[at] = '\n';
+  }
+  ~SeedText() { wipeMemory(kj::arrayPtr(reinterpret_cast<kj::byte*>(text), sizeof(text))); }
+  KJ_DISALLOW_COPY_AND_MOVE(SeedText);
+};
+
+// 0, or the error number.
+int writeDurably(int fd, kj::ArrayPtr<const char> text) {
+  while (text.size() > 0) {
+    ssize_t n = write(fd, text.begin(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    text = text.slice(size_t(n), text.size());
+  }
+  return fsync(fd) == 0 ? 0 : errno;
+}
 
 }  // namespace
 
@@ -31,6 +61,25 @@ kj::OneOf<SecretBytes, SettingsError> readIdentityFile(kj::StringPtr path) {
   auto seed = tryParseSeed(kj::arrayPtr(text, n));
   KJ_IF_MAYBE (s, seed) return kj::mv(*s);
   return SettingsError{kj::str("the identity file ", path, " does not hold 64 hexadecimal digits")};
+}
+
+kj::Maybe<SettingsError> createIdentityFile(kj::StringPtr path, const SecretBytes& seed) {
+  int raw = open(path.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (raw < 0 && errno == EEXIST) {
+    return SettingsError{kj::str(path, " exists and is not overwritten: choose another name")};
+  }
+  if (raw < 0) return SettingsError{kj::str("the identity file ", path, " cannot be made: ", strerror(errno))};
+  kj::AutoCloseFd fd(raw);
+  SeedText text(seed);
+  int error = fchmod(fd, 0600) == 0 ? writeDurably(fd, kj::arrayPtr(text.text, sizeof(text.text))) : errno;
+  if (error == 0) return nullptr;
+  unlink(path.cStr());
+  return SettingsError{kj::str("the identity file ", path, " cannot be written: ", strerror(error))};
+}
+
+bool identityFileExists(kj::StringPtr path) {
+  struct stat info;
+  return lstat(path.cStr(), &info) == 0;
 }
 
 }  // namespace nexus

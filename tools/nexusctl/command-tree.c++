@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tools/nexusctl/audit-tail-command.h"
+#include "tools/nexusctl/bus-identity-commands.h"
 #include "tools/nexusctl/bus-peers-command.h"
 #include "tools/nexusctl/bus-ping-command.h"
 #include "tools/nexusctl/status-command.h"
@@ -30,7 +31,7 @@ constexpr Group GROUPS[] = {
 // One run: the tree, and where its options land.
 class Run {
  public:
-  Run(kj::Array<kj::String> args, Doors& doors) : doors(doors), commands(allCommands()) {
+  Run(kj::Array<kj::String> args, Doors& doors, Entropy& entropy) : doors(doors), commands(allCommands(entropy)) {
     declareGlobals();
     for (auto& command : commands) place(*command);
     // CLI11 takes a vector from behind.
@@ -112,17 +113,20 @@ class Run {
 
 }  // namespace
 
-kj::Vector<kj::Own<Command>> allCommands() {
+kj::Vector<kj::Own<Command>> allCommands(Entropy& entropy) {
   kj::Vector<kj::Own<Command>> commands;
   commands.add(newStatusCommand());
   commands.add(newBusPeersCommand());
   commands.add(newBusPingCommand());
+  commands.add(newBusKeygenCommand(entropy));
+  commands.add(newBusIdCommand());
+  commands.add(newBusTrustCommand());
   commands.add(newAuditTailCommand());
   return commands;
 }
 
-kj::Promise<Result> execute(kj::Array<kj::String> args, Doors& doors) {
-  auto run = kj::heap<Run>(kj::mv(args), doors);
+kj::Promise<Result> execute(kj::Array<kj::String> args, Doors& doors, Entropy& entropy) {
+  auto run = kj::heap<Run>(kj::mv(args), doors, entropy);
   auto promise = run->execute();
   return promise.attach(kj::mv(run));
 }

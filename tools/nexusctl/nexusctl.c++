@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "libs/nexus-net-os/daemon/system-entropy.h"
 #include "tools/nexusctl/command-tree.h"
 #include "tools/nexusctl/unix-doors.h"
 
@@ -15,7 +16,8 @@ namespace {
 int runCommand(kj::Array<kj::String> args) {
   auto io = kj::setupAsyncIo();
   UnixDoors doors(io);
-  auto result = execute(kj::mv(args), doors).wait(io.waitScope);
+  SystemEntropy entropy;
+  auto result = execute(kj::mv(args), doors, entropy).wait(io.waitScope);
   kj::FdOutputStream(STDOUT_FILENO).write(result.out.begin(), result.out.size());
   kj::FdOutputStream(STDERR_FILENO).write(result.err.begin(), result.err.size());
   return int(result.exit);

@@ -5,6 +5,7 @@
 #include <capnp/message.h>
 #include <kj/map.h>
 
+#include "libs/nexus-net-os/testing/fixed-entropy.h"
 #include "libs/nexus-net-os/testing/sim-clock.h"
 #include "tools/nexusctl/command-tree.h"
 
@@ -33,11 +34,12 @@ class SimDoors final : public Doors {
       if (i > at) args.add(kj::heapString(line.begin() + at, i - at));
       at = i + 1;
     }
-    return sim.run(execute(args.releaseAsArray(), *this));
+    return sim.run(execute(args.releaseAsArray(), *this, entropy));
   }
 
  private:
   SimClock& sim;
+  FixedEntropy entropy;
   kj::HashMap<kj::String, capnp::Capability::Client> clients;
   kj::HashMap<kj::String, Closed> closed;
 };

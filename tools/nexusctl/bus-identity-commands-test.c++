@@ -1,0 +1,91 @@
+#include "tools/nexusctl/bus-identity-commands.h"
+
+#include <doctest/doctest.h>
+#include <kj/debug.h>
+#include <kj/encoding.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemons/dsoftbusd/identity-file.h"
+#include "tools/nexusctl/sim-doors.h"
+
+namespace nexus::ctl {
+namespace {
+
+struct Fixture {
+  SimClock sim;
+  SimDoors doors{sim};
+  kj::String folder = kj::str(getenv("TEST_TMPDIR"), "/identity-XXXXXX");
+  kj::String file;
+
+  Fixture() {
+    KJ_ASSERT(mkdtemp(folder.begin()) != nullptr);
+    file = kj::str(folder, "/identity");
+  }
+  Result run(kj::StringPtr before, kj::StringPtr after = "") { return doors.run(kj::str(before, ' ', file, after)); }
+  DeviceIdentity inFile() { return DeviceIdentity(readIdentityFile(file).get<SecretBytes>()); }
+};
+
+TEST_CASE("keygen makes a 0600 file and tells the public half, never the seed") {
+  Fixture f;
+  auto made = f.run("bus keygen --out");
+  REQUIRE(made.exit == Exit::OK);
+  auto identity = f.inFile();
+  CHECK(contains(made.out, identity.deviceId().cStr()));
+  CHECK(contains(made.out, toHex(identity.publicIdentity().staticKey).cStr()));
+  struct stat info;
+  KJ_SYSCALL(stat(f.file.cStr(), &info));
+  CHECK((info.st_mode & 07777) == 0600);
+
+  auto seed = readIdentityFile(f.file);
+  auto secret = kj::encodeHex(seed.get<SecretBytes>().expose());
+  for (auto& line : {kj::str("bus id ", f.file), kj::str("bus id --json ", f.file), kj::str("bus trust ", f.file)}) {
+    auto told = f.doors.run(line);
+    CHECK(told.exit == Exit::OK);
+    CHECK(contains(told.out, identity.deviceId().cStr()));
+    CHECK_FALSE(contains(told.out, secret.cStr()));
+  }
+  CHECK_FALSE(contains(made.out, secret.cStr()));
+}
+
+TEST_CASE("keygen never overwrites, and a folder that is missing is a sentence") {
+  Fixture f;
+  CHECK(f.run("bus keygen --out").exit == Exit::OK);
+  auto before = kj::str(f.inFile().deviceId());
+  auto again = f.run("bus keygen --out");
+  CHECK(again.exit == Exit::OTHER);
+  CHECK(contains(kj::str(again.out, again.err), "exists and is not overwritten"));
+  CHECK(f.inFile().deviceId() == before);
+  CHECK(f.doors.run(kj::str("bus keygen --out ", f.folder, "/missing/identity")).exit == Exit::OTHER);
+}
+
+TEST_CASE("the trust entry is TOML for the peers, with the name that was asked for") {
+  Fixture f;
+  f.run("bus keygen --out");
+  auto identity = f.inFile();
+  auto entry = f.run("bus trust", " --name node-a");
+  CHECK(entry.out == kj::str("[[dsoftbusd.trust]]\nname = \"node-a\"\ndeviceId = \"", identity.deviceId(),
+                             "\"\nstaticKey = \"", toHex(identity.publicIdentity().staticKey), "\"\n"));
+  auto unnamed = f.run("bus trust");
+  CHECK(contains(unnamed.out, kj::str("name = \"node-", identity.deviceId().slice(0, 8), '"').cStr()));
+  for (auto name : {"a\"b", "a\\b", "[x]"}) CHECK(f.run("bus trust", kj::str(" --name=", name)).exit == Exit::USAGE);
+}
+
+TEST_CASE("a missing file is exit 4; one that others can read, or that holds no seed, is exit 8") {
+  Fixture f;
+  CHECK(f.run("bus id").exit == Exit::NOT_FOUND);
+  CHECK(f.run("bus trust").exit == Exit::NOT_FOUND);
+  f.run("bus keygen --out");
+  KJ_SYSCALL(chmod(f.file.cStr(), 0644));
+  auto open = f.run("bus id");
+  CHECK(open.exit == Exit::BAD_CONFIG);
+  CHECK(contains(open.err, "chmod 0600"));
+  KJ_SYSCALL(chmod(f.file.cStr(), 0600));
+  KJ_SYSCALL(truncate(f.file.cStr(), 10));
+  CHECK(f.run("bus trust").exit == Exit::BAD_CONFIG);
+  CHECK(f.doors.run("bus keygen").exit == Exit::USAGE);
+}
+
+}  // namespace
+}  // namespace nexus::ctl

@@ -1,0 +1,131 @@
+#include "tools/nexusctl/bus-identity-commands.h"
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "daemons/dsoftbusd/identity-file.h"
+
+namespace nexus::ctl {
+
+namespace {
+
+constexpr size_t MAX_NAME_BYTES = 64;
+
+// What others may know: never the seed.
+Report publicReport(kj::StringPtr path, const PublicIdentity& identity) {
+  Report report;
+  report.json = document("nexus.identity/1");
+  auto staticKey = toHex(identity.staticKey);
+  report.json.set("file", clean(path)).set("deviceId", identity.deviceId).set("staticKey", staticKey);
+  report.text = kj::str("device id   ", identity.deviceId, "\nstatic key  ", staticKey, '\n');
+  return report;
+}
+
+kj::OneOf<PublicIdentity, Report> publicIdentityIn(kj::StringPtr path) {
+  if (!identityFileExists(path)) return failure(Exit::NOT_FOUND, kj::str("There is no file ", path, "."));
+  auto seed = readIdentityFile(path);
+  KJ_IF_MAYBE (wrong, seed.tryGet<SettingsError>()) return failure(Exit::BAD_CONFIG, wrong->sentence);
+  return DeviceIdentity(seed.get<SecretBytes>()).publicIdentity();
+}
+
+class BusKeygenCommand final : public Command {
+ public:
+  explicit BusKeygenCommand(Entropy& entropy) : entropy(entropy) {}
+
+  kj::StringPtr path() const override { return "bus keygen"_kj; }
+  kj::StringPtr about() const override { return "make a new identity file, readable by its owner alone"_kj; }
+  kj::StringPtr example() const override { return "--out identity"_kj; }
+
+  void declare(CLI::App& app) override {
+    app.add_option("--out", out, "the file to make; one that exists is never overwritten")->required();
+  }
+
+  kj::Promise<Report> run(Context& context) override {
+    SecretBytes seed(SEED_BYTES);
+    entropy.fill(seed.expose());
+    auto problem = createIdentityFile(out.c_str(), seed);
+    KJ_IF_MAYBE (wrong, problem) return failure(Exit::OTHER, wrong->sentence);
+    return publicReport(out.c_str(), DeviceIdentity(seed).publicIdentity());
+  }
+
+ private:
+  Entropy& entropy;
+  std::string out;
+};
+
+class BusIdCommand final : public Command {
+ public:
+  kj::StringPtr path() const override { return "bus id"_kj; }
+  kj::StringPtr about() const override { return "device id and static key of an identity file"_kj; }
+  kj::StringPtr example() const override { return "identity"_kj; }
+
+  void declare(CLI::App& app) override { app.add_option("FILE", file, "the identity file")->required(); }
+
+  kj::Promise<Report> run(Context& context) override {
+    auto identity = publicIdentityIn(file.c_str());
+    KJ_IF_MAYBE (wrong, identity.tryGet<Report>()) return kj::mv(*wrong);
+    return publicReport(file.c_str(), identity.get<PublicIdentity>());
+  }
+
+ private:
+  std::string file;
+};
+
+bool isPlainName(kj::StringPtr name) {
+  if (name.size() == 0 || name.size() > MAX_NAME_BYTES) return false;
+  for (char c : name) {
+    bool plain =
+        ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') || ('0' <= c && c <= '9') || c == '-' || c == '_' || c == '.';
+    if (!plain) return false;
+  }
+  return true;
+}
+
+class BusTrustCommand final : public Command {
+ public:
+  kj::StringPtr path() const override { return "bus trust"_kj; }
+  kj::StringPtr about() const override { return "the trust entry for other nodes that shall trust this identity"_kj; }
+  kj::StringPtr example() const override { return "identity --name node-a"_kj; }
+
+  void declare(CLI::App& app) override {
+    app.add_option("FILE", file, "the identity file")->required();
+    app.add_option("--name", name, "what the others call this node (default: node- and 8 digits of its device id)");
+  }
+
+  kj::Promise<Report> run(Context& context) override {
+    auto identity = publicIdentityIn(file.c_str());
+    KJ_IF_MAYBE (wrong, identity.tryGet<Report>()) return kj::mv(*wrong);
+    auto& known = identity.get<PublicIdentity>();
+    auto called = name.empty() ? kj::str("node-", known.deviceId.slice(0, 8)) : kj::str(name.c_str());
+    if (!isPlainName(called)) {
+      return failure(Exit::USAGE, "--name: a name has 1 to 64 letters, digits, hyphens, underscores or dots.");
+    }
+    Report report;
+    auto entry = kj::str("[[dsoftbusd.trust]]\nname = \"", called, "\"\ndeviceId = \"", known.deviceId,
+                         "\"\nstaticKey = \"", toHex(known.staticKey), "\"\n");
+    report.json = document("nexus.trust/1");
+    report.json.set("name", called).set("deviceId", known.deviceId).set("staticKey", toHex(known.staticKey));
+    report.json.set("toml", entry);
+    report.text = kj::mv(entry);
+    return report;
+  }
+
+ private:
+  std::string file, name;
+};
+
+}  // namespace
+
+kj::Own<Command> newBusKeygenCommand(Entropy& entropy) {
+  return kj::heap<BusKeygenCommand>(entropy);
+}
+
+kj::Own<Command> newBusIdCommand() {
+  return kj::heap<BusIdCommand>();
+}
+
+kj::Own<Command> newBusTrustCommand() {
+  return kj::heap<BusTrustCommand>();
+}
+
+}  // namespace nexus::ctl
