@@ -117,6 +117,12 @@ struct Bundlemgrd {
   sandbox @1 :Bool = true;
 }
 
+struct Packagefsd {
+  store @0 :Text = "/var/lib/nexus/bundles";
+  # The folder that bundlemgrd reads too.
+  sandbox @1 :Bool = true;
+}
+
 struct Selftest {
   # Written by the supervisor of a test guest from the kernel command line.
   profile @0 :Profile;

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemons/bundlemgrd/store-walk.h"
+#include "libs/nexus-net-os/store/store-walk.h"
 #include "libs/oslite-frames/bundle-image.h"
 
 namespace nexus {

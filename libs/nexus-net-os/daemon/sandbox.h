@@ -24,7 +24,7 @@ enum class SandboxProfile : uint8_t {
   // nothing.
   STACK,
 
-  // bundlemgrd: STACK, and opens files and folders for reading.
+  // bundlemgrd, packagefsd: STACK, and opens files and folders for reading.
   STORE,
 };
 

@@ -1,4 +1,4 @@
-#include "daemons/bundlemgrd/store-walk.h"
+#include "libs/nexus-net-os/store/store-walk.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

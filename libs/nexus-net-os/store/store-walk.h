@@ -1,5 +1,6 @@
 #pragma once
-// One walk down a bundle: every regular file below a folder, in order of path, under bounds. For BundleStore only.
+// One walk down a bundle: every regular file below a folder, in order of path, under bounds. For bundlemgrd and
+// packagefsd, which serve the same folders.
 #include <kj/array.h>
 #include <kj/function.h>
 #include <kj/io.h>
