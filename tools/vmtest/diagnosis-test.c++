@@ -108,11 +108,13 @@ TEST_CASE("with captures a session without SYN, without SYN-ACK and with both ar
     scene->timeOut();
   }
   CHECK(none.diagnosis(true).code == "OS2VM_E_SESSION_NO_SYN");
-  CHECK(none.diagnosis(true).packets == "A sent no SYN. B sent no SYN");
+  CHECK(none.diagnosis(true).packets.startsWith("A sent no SYN. B sent no SYN. A: 0 frames"));
+  CHECK(none.diagnosis(true).subsystem == "dsoftbusd/discovery, or the link");
   CHECK(none.diagnosis(true).hint.startsWith("announcements of one node never reached the other"));
   none.frame(0, udpFrame(0, IP_A, 37020, 0xef2a0001, 37020, 80));
   none.frame(1, udpFrame(1, IP_B, 37020, 0xef2a0001, 37020, 80));
   CHECK(none.diagnosis(true).hint.startsWith("announcements arrived and nobody dialled"));
+  CHECK(none.diagnosis(true).subsystem == "dsoftbusd/trust, or netstackd/connect");
   for (int i = 0; i < 3; i++) unanswered.frame(0, syn, i == 0);
   CHECK(unanswered.diagnosis(true).exit == 45);
   CHECK(unanswered.diagnosis(true).packets ==
@@ -145,12 +147,20 @@ TEST_CASE("negative lines, panics, dead services, disagreements and launches hav
   CHECK(panic.diagnosis().exit == 73);
   died.state.statusLine(1, "service netstackd exit signal 11", died.now);
   CHECK(died.diagnosis().exit == 76);
+  CHECK(died.diagnosis().subsystem == "netstackd");
   CHECK(died.diagnosis().message ==
         "netstackd ended with signal 11 (an access outside its memory) although nobody was meant to end it");
   launch.state.nodeExited(1, "exit 1", launch.now);
   CHECK(launch.diagnosis().code == "OS2VM_E_LAUNCH_NODE_B_FAILED");
   stopped.state.interrupted(stopped.now);
   CHECK(stopped.diagnosis().exit == 130);
+}
+
+TEST_CASE("a call that the peer denied is blamed on a policy, not on the one who asked") {
+  Scene scene;
+  scene.state.consoleLine(0, "SELFTEST: remote resolve FAIL (samgrd: the peer answered denied)", 9, scene.now);
+  CHECK(scene.diagnosis().exit == 66);
+  CHECK(scene.diagnosis().subsystem == "dsoftbusd/policy");
 }
 
 TEST_CASE("in a single guest each phase has its code and the marker's owner is blamed") {

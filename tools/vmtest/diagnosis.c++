@@ -50,6 +50,7 @@ constexpr CodeRow CODES[] = {
      "the proxy on node B did not serve what node A asked"_kj},
     {61, "BUILD_ARTIFACT_MISSING"_kj, "build/artifacts"_kj, "0.98"_kj, "build the guest first"_kj},
     {62, "HOST_ENOSPC"_kj, "host/storage"_kj, "0.99"_kj, "free some space, or choose another folder with --out"_kj},
+    {63, "HOST_FOLDER"_kj, "host/storage"_kj, "0.99"_kj, "choose another folder with --out"_kj},
     {66, "REMOTE_NEGATIVE_MARKER"_kj, "selftest-client/remote"_kj, "0.96"_kj,
      "the step itself says why, behind FAIL"_kj},
     {71, "LAUNCH_NODE_A_FAILED"_kj, "qemu/launch"_kj, "0.99"_kj,
@@ -178,17 +179,42 @@ int refineSession(int exit, Captures captures) {
   return syn == 0 ? 44 : synAck == 0 ? 45 : 41;
 }
 
-// Nobody dialled: whether that is for want of announcements or in spite of them is two different jobs.
-kj::String hintOf(const CodeRow& row, Captures captures) {
-  if (row.exit != 44) return kj::str(row.hint);
-  for (auto* capture : captures) {
-    if (announcements(*capture).received == 0) {
-      return kj::str("announcements of one node never reached the other: the link is cut, or nobody announces");
-    }
+bool contains(kj::StringPtr text, kj::StringPtr part) {
+  for (size_t i = 0; i + part.size() <= text.size(); i++) {
+    if (text.slice(i).startsWith(part)) return true;
   }
-  return kj::str(
-      "announcements arrived and nobody dialled: the announced device is not in the trust table, or connect is denied "
-      "by policy");
+  return false;
+}
+
+struct Blame {
+  kj::String hint, owner;
+};
+
+// What is likely and whose job it is, where the failure tells more than its code.
+Blame blame(const CodeRow& row, const Failure& failure, Captures captures) {
+  if (row.exit == 44) {
+    // Nobody dialled: whether that is for want of announcements or in spite of them is two different jobs.
+    for (auto* capture : captures) {
+      if (announcements(*capture).received == 0) {
+        return {kj::str("announcements of one node never reached the other: the link is cut, or nobody announces"),
+                kj::str("dsoftbusd/discovery, or the link")};
+      }
+    }
+    return {kj::str("announcements arrived and nobody dialled: the announced device is not in the trust table, or "
+                    "connect is denied by policy"),
+            kj::str("dsoftbusd/trust, or netstackd/connect")};
+  }
+  if (failure.kind == FailureKind::NEGATIVE_LINE && contains(failure.line, "answered denied")) {
+    return {kj::str("no rule on the answering node allows this call: its policy, and the audit records above"),
+            kj::str("dsoftbusd/policy")};
+  }
+  if (failure.kind == FailureKind::SERVICE_DIED) {
+    // "NAME ended with ...": the supervisor only reports it.
+    return {kj::str(row.hint), kj::heapString(failure.what.begin(), failure.what.findFirst(' ').orDefault(0))};
+  }
+  // Where the table can only name the layer, the marker knows its owner.
+  bool ownerKnown = failure.rung != nullptr && (row.exit < 30 || row.exit == 78);
+  return {kj::str(row.hint), kj::str(ownerKnown ? failure.rung->marker->owner : row.subsystem)};
 }
 
 // What one node sent or got, with the first few frame numbers.
@@ -267,8 +293,9 @@ kj::String describeDiscovery(Captures captures) {
 Diagnosis diagnose(const RunState& state, const Failure& failure, Captures captures) {
   int exit = refineSession(exitOf(state, failure), captures);
   auto& row = codeRow(exit);
-  // Where the table can only name the layer, the marker knows its owner.
-  bool ownerKnown = failure.rung != nullptr && (exit < 30 || exit == 78);
+  auto likely = blame(row, failure, captures);
+  // Without a dial it is the announcements that tell.
+  bool byDiscovery = exit == 44;
   bool bySession = failure.phase >= Phase::SESSION && failure.phase <= Phase::DENY;
   bool anyNode = failure.kind == FailureKind::INTERRUPTED || failure.kind == FailureKind::WIRE;
   bool missing = failure.rung != nullptr && failure.kind != FailureKind::FORBIDDEN_MARKER &&
@@ -278,15 +305,17 @@ Diagnosis diagnose(const RunState& state, const Failure& failure, Captures captu
       exit,
       failure.phase,
       kj::str(anyNode ? "-"_kj : NODE_NAMES[failure.node]),
-      kj::str(ownerKnown ? failure.rung->marker->owner : row.subsystem),
+      kj::mv(likely.owner),
       kj::str(failure.what),
       missing ? failure.rung->text() : kj::String(),
-      hintOf(row, captures),
+      kj::mv(likely.hint),
       kj::str(row.confidence),
       state.profile().nodes == 1 ? describeCounts(captures)
+      : byDiscovery              ? kj::str(describeSession(captures), ". ", describeDiscovery(captures))
       : bySession                ? describeSession(captures)
                                  : describeDiscovery(captures),
       kj::str(state.profile().nodes == 1 ? "arp or udp or tcp"_kj
+              : byDiscovery              ? "arp or udp.port == 37020 or tcp.flags.syn == 1"_kj
               : bySession                ? "tcp.port == 34567 or tcp.port == 34568"_kj
                                          : "arp or udp.port == 37020"_kj),
   };

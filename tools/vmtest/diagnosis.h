@@ -24,8 +24,8 @@ struct Diagnosis {
 Diagnosis diagnose(const RunState& state, const Failure& failure, kj::ArrayPtr<const Capture* const> captures);
 
 // Failures before any guest runs.
-constexpr int EXIT_USAGE = 2, EXIT_ARTIFACT_MISSING = 61, EXIT_NO_SPACE = 62, EXIT_SKIPPED = 77, EXIT_UNEXPECTED = 99,
-              EXIT_INTERRUPTED = 130;
+constexpr int EXIT_USAGE = 2, EXIT_ARTIFACT_MISSING = 61, EXIT_NO_SPACE = 62, EXIT_FOLDER = 63, EXIT_SKIPPED = 77,
+              EXIT_UNEXPECTED = 99, EXIT_INTERRUPTED = 130;
 Diagnosis preflightDiagnosis(const Profile& profile, int exit, kj::StringPtr message);
 
 // What the session's packets say: SYNs, their answers, resets, with the frame numbers of the capture file.

@@ -48,11 +48,25 @@ TEST_CASE("a failure tells what is missing, how far each node got, whose job it 
   CHECK(has(text, "            less /out/uart-A.log"));
 }
 
+TEST_CASE("a guest that never started sends the reader to QEMU's log, not to the packets") {
+  Scene scene;
+  RunState state(os2vmProfile(), Phase::END, {}, scene.start);
+  state.nodeExited(1, "exit 1", scene.start);
+  scene.facts.accel = kj::str("kvm");
+  auto& failure = KJ_ASSERT_NONNULL(state.failure());
+  auto text = failureText(state, failure, diagnose(state, failure, nullptr), scene.facts, nullptr);
+  CHECK(has(text, "  next      less /out/qemu-B.log"));
+  CHECK(has(text, "            the same command with --accel tcg: KVM may not boot this kernel"));
+  CHECK(has(text, "            less /out/uart-B.log"));
+  for (auto& line : text) CHECK(!line.startsWith("  next      tshark"));
+}
+
 TEST_CASE("the tail is that of the blamed node, its last eight lines, with the number of the first") {
   Scene scene;
   scene.state.statusLine(1, "service netstackd exit signal 11", scene.start + 2 * kj::SECONDS);
   auto text = scene.text();
   CHECK(has(text, "  services  node B: netstackd ended: signal 11"));
+  CHECK(has(text, "            less /out/status-B.log"));
   CHECK(has(text, "  tail      node B, uart-B.log from line 7"));
   CHECK(text.back() == "    | line 14");
   CHECK(!has(text, "    | line 6"));

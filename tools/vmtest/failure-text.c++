@@ -71,9 +71,19 @@ kj::Vector<kj::String> failureText(const RunState& state, const Failure& failure
   if (diagnosis.packets.size() > 0) row("packets", diagnosis.packets);
   row("likely", diagnosis.hint, ". Owner: ", diagnosis.subsystem);
   for (auto& warning : state.warnings()) row("warning", warning);
-  if (facts.capturePath.size() > 0) row("next", "tshark -r ", facts.capturePath, " -Y '", diagnosis.filter, "'");
-  row(facts.capturePath.size() > 0 ? "" : "next", "less ", facts.outDir, "/uart-", diagnosis.node == "B" ? "B" : "A",
-      ".log");
+  auto log = [&](kj::StringPtr name) {
+    return kj::str("less ", facts.outDir, '/', name, '-', diagnosis.node == "B" ? "B" : "A", ".log");
+  };
+  if (failure.kind == FailureKind::LAUNCH) {
+    // Nothing ran that could have sent a packet.
+    row("next", log("qemu"));
+    if (facts.accel == "kvm") row("", "the same command with --accel tcg: KVM may not boot this kernel");
+  } else if (facts.capturePath.size() > 0) {
+    row("next", "tshark -r ", facts.capturePath, " -Y '", diagnosis.filter, "'");
+  }
+  bool first = failure.kind != FailureKind::LAUNCH && facts.capturePath.size() == 0;
+  row(first ? "next" : "", log("uart"));
+  if (failure.kind == FailureKind::SERVICE_DIED || failure.kind == FailureKind::DISAGREEMENT) row("", log("status"));
   for (kj::byte node = 0; node < tails.size(); node++) {
     bool relevant = diagnosis.node == NODE_NAMES[node] || diagnosis.node == "-";
     if (!relevant || tails[node].lines.size() == 0) continue;

@@ -37,7 +37,7 @@ kj::Promise<size_t> untilEnd(kj::Promise<size_t> read) {
 
 GuestNode::LogFile::LogFile(kj::StringPtr path) {
   int fd;
-  KJ_SYSCALL(fd = open(path.cStr(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), path);
+  KJ_SYSCALL(fd = open(path.cStr(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), path);
   file = kj::AutoCloseFd(fd);
 }
 
@@ -148,6 +148,22 @@ kj::Promise<void> GuestNode::powerOff() {
 
 QemuReport GuestNode::report() const {
   return QemuReport{kj::str(process->pid()), kj::str(process->ended() ? process->status() : "running"_kj)};
+}
+
+// QEMU writes to the log itself, so it is read from there: the end of it, which may be much.
+kj::String GuestNode::qemuLastLine() const {
+  constexpr off_t PART = 1024;
+  char buffer[PART];
+  off_t size = lseek(qemuLog.fd(), 0, SEEK_END);
+  auto start = kj::max(off_t(0), size - PART);
+  ssize_t count = pread(qemuLog.fd(), buffer, sizeof(buffer), start);
+  auto text = kj::arrayPtr(buffer, size_t(kj::max(ssize_t(0), count)));
+  while (text.size() > 0 && text.back() == '\n') text = text.slice(0, text.size() - 1);
+  size_t begin = text.size();
+  while (begin > 0 && text[begin - 1] != '\n') begin--;
+  auto line = kj::heapString(text.slice(begin, text.size()));
+  // Its first line is the command.
+  return line.startsWith("# ") || (begin == 0 && start > 0) ? kj::String() : kj::mv(line);
 }
 
 LogTail GuestNode::tail() const {

@@ -40,6 +40,7 @@ class GuestNode {
 
   bool ended() const { return process->ended(); }
   QemuReport report() const;
+  kj::String qemuLastLine() const;  // of what QEMU itself printed; empty when it printed nothing
   const Capture& capture() const { return captured; }
   kj::Maybe<kj::StringPtr> captureError() const { return pcap.error(); }
   LogTail tail() const;

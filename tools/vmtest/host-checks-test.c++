@@ -64,10 +64,17 @@ TEST_CASE("folders on disk are pruned by what they say of themselves") {
 
 TEST_CASE("a fresh folder is ours, new each time, and a foreign place is refused") {
   auto top = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/runs");
-  auto one = freshRunFolder(top, "os2vm"), two = freshRunFolder(top, "os2vm");
+  auto fresh = [&] {
+    auto made = freshRunFolder(top, "os2vm");
+    return kj::str(made.get<kj::String>());
+  };
+  auto one = fresh(), two = fresh();
   CHECK(one != two);
   CHECK(one.startsWith(kj::str(top, "/os2vm--20")));
-  CHECK_THROWS(freshRunFolder("/bin/sh", "os2vm"));
+  CHECK(freshRunFolder("/bin/sh", "os2vm").get<FolderProblem>().sentence ==
+        "/bin/sh is there and is not a folder of this user");
+  CHECK(freshRunFolder("/nonexistent/x", "os2vm").get<FolderProblem>().sentence ==
+        "cannot make the folder /nonexistent/x: No such file or directory");
   CHECK(makeFolder(kj::str(one, "/a/b")) == nullptr);
   CHECK(makeFolder("/bin/sh/x") != nullptr);
 }

@@ -80,13 +80,13 @@ void pruneRuns(const kj::Directory& base, kj::StringPtr profile) {
   for (auto name : runsToRemove(runs)) base.tryRemove(kj::Path(name));
 }
 
-kj::String freshRunFolder(kj::StringPtr base, kj::StringPtr profile) {
+kj::OneOf<kj::String, FolderProblem> freshRunFolder(kj::StringPtr base, kj::StringPtr profile) {
   if (mkdir(base.cStr(), 0700) < 0) {
     int error = errno;
+    if (error != EEXIST) return FolderProblem{kj::str("cannot make the folder ", base, ": ", strerror(error))};
     struct stat stats;
-    KJ_REQUIRE(
-        error == EEXIST && lstat(base.cStr(), &stats) == 0 && S_ISDIR(stats.st_mode) && stats.st_uid == geteuid(),
-        "the folder for runs is not ours; choose another one with --out", base, strerror(error));
+    if (lstat(base.cStr(), &stats) < 0 || !S_ISDIR(stats.st_mode) || stats.st_uid != geteuid())
+      return FolderProblem{kj::str(base, " is there and is not a folder of this user")};
   }
   time_t now = time(nullptr);
   tm utc;
@@ -94,9 +94,9 @@ kj::String freshRunFolder(kj::StringPtr base, kj::StringPtr profile) {
   char stamp[32];
   strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H-%M-%SZ", &utc);
   auto path = kj::str(base, '/', profile, "--", stamp, "-XXXXXX");
-  KJ_REQUIRE(mkdtemp(path.begin()) != nullptr, "cannot make the run's folder; choose one with --out", path,
-             strerror(errno));
-  return path;
+  if (mkdtemp(path.begin()) == nullptr)
+    return FolderProblem{kj::str("cannot make a folder in ", base, ": ", strerror(errno))};
+  return kj::mv(path);
 }
 
 kj::Maybe<kj::String> makeFolder(kj::StringPtr path) {

@@ -2,6 +2,7 @@
 // What must hold on the host before a guest is started, and where a run leaves its files. Every problem names the thing
 // and the remedy.
 #include <kj/filesystem.h>
+#include <kj/one-of.h>
 #include <kj/string.h>
 #include <kj/vector.h>
 
@@ -33,7 +34,10 @@ kj::Vector<kj::StringPtr> runsToRemove(kj::ArrayPtr<const OldRun> runs, kj::uint
 void pruneRuns(const kj::Directory& base, kj::StringPtr profile);
 
 // A fresh folder PROFILE--TIME-RANDOM under `base`, which is made 0700 if need be and must belong to this user.
-kj::String freshRunFolder(kj::StringPtr base, kj::StringPtr profile);
+struct FolderProblem {
+  kj::String sentence;
+};
+kj::OneOf<kj::String, FolderProblem> freshRunFolder(kj::StringPtr base, kj::StringPtr profile);
 
 // Makes the folder and what is above it. Null on success.
 kj::Maybe<kj::String> makeFolder(kj::StringPtr path);

@@ -167,4 +167,20 @@ kj::StringPtr pcapModeName(PcapMode mode) {
   return mode == PcapMode::OFF ? "off"_kj : mode == PcapMode::ON ? "on"_kj : "auto"_kj;
 }
 
+kj::StringPtr faultName(Fault fault) {
+  switch (fault) {
+    case Fault::NONE:
+      return "none"_kj;
+    case Fault::NO_PEER:
+      return "no-peer"_kj;
+    case Fault::WRONG_KEY:
+      return "wrong-key"_kj;
+    case Fault::NO_RULE:
+      return "no-rule"_kj;
+    case Fault::KILL_DRIVER:
+      return "kill-driver"_kj;
+  }
+  KJ_UNREACHABLE;
+}
+
 }  // namespace nexus::vmtest

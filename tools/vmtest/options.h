@@ -50,5 +50,6 @@ kj::OneOf<Options, UsageError, HelpRequest> parseOptions(kj::StringPtr program,
 kj::String listText(const Profile& profile);
 
 kj::StringPtr pcapModeName(PcapMode mode);
+kj::StringPtr faultName(Fault fault);  // as --fault has it
 
 }  // namespace nexus::vmtest

@@ -237,11 +237,12 @@ kj::String summaryLine(kj::Maybe<const Diagnosis&> failure, bool skipped, kj::St
   return kj::str("[summary] result=", skipped ? "skipped" : "success", " code=- phase=- node=- summary=", summaryPath);
 }
 
-kj::String preflightSummaryJson(const Profile& profile, const Diagnosis& failure, kj::StringPtr outDir) {
+kj::String preflightSummaryJson(const Profile& profile, kj::Maybe<const Diagnosis&> failure, kj::StringPtr outDir) {
   Json json;
   json.set("schema", SCHEMA)
       .set("profile", profile.name)
-      .set("result", "failed")
+      .set("result", failure == nullptr ? "success" : "failed")
+      .set("phaseTarget", phaseName(Phase::BUILD))
       .set("classification", classification(failure));
   Json paths;
   paths.set("runDir", outDir);

@@ -34,7 +34,7 @@ kj::String junitXml(const RunState& state, kj::Maybe<const Diagnosis&> failure, 
 // "[summary] result=failed code=... phase=... node=... summary=PATH"
 kj::String summaryLine(kj::Maybe<const Diagnosis&> failure, bool skipped, kj::StringPtr summaryPath);
 
-// For runs that never launched anything.
-kj::String preflightSummaryJson(const Profile& profile, const Diagnosis& failure, kj::StringPtr outDir);
+// For runs that never launched anything; null: the guest is built, and no more was asked for.
+kj::String preflightSummaryJson(const Profile& profile, kj::Maybe<const Diagnosis&> failure, kj::StringPtr outDir);
 
 }  // namespace nexus::vmtest

@@ -221,6 +221,7 @@ TEST_CASE("QEMU that dies is noticed, before and after the guest spoke, with wha
   Harness early(os2vmProfile());
   CHECK(early.run("[all]\nstatus kernel 6.1\n[b]\nstderr could not open /dev/kvm\nexit 1\n[a]\nhang\n") == 33);
   CHECK(has(early.file("qemu-B.log"), "could not open /dev/kvm"));
+  CHECK(has(early.printed, "QEMU of node B said: could not open /dev/kvm"));
   Harness launch(os2vmProfile());
   CHECK(launch.run("[b]\nexit 1\n[a]\nhang\n") == 72);
   Harness missing(os2vmProfile());
@@ -256,7 +257,7 @@ TEST_CASE("without QEMU the run is skipped with its reason, never passed") {
   Harness h(qemuTestProfile());
   h.options.qemu = kj::str("/does/not/exist");
   CHECK(h.run("") == 77);
-  CHECK(has(h.printed, "SKIP  qemu_test: /does/not/exist is not installed"));
+  CHECK(has(h.printed, "SKIP  qemu_test: /does/not/exist is not a program that can be run: give another one"));
 }
 
 TEST_CASE("a missing artifact and a folder that cannot be made are told before anything starts") {
@@ -267,13 +268,23 @@ TEST_CASE("a missing artifact and a folder that cannot be made are told before a
   CHECK(has(artifact.file("summary.json"), "QEMU_TEST_E_BUILD_ARTIFACT_MISSING"));
   Harness folder(qemuTestProfile());
   folder.options.out = kj::str("/bin/sh/out");
-  CHECK(folder.run("hang\n") == 62);
+  CHECK(folder.run("hang\n") == 63);
+  CHECK(!has(folder.printed, "free some space"));
+  Harness version(qemuTestProfile());
+  version.environment.kernelVersion = kj::str("/does/not/exist");
+  CHECK(version.run("hang\n") == 61);
 }
 
 TEST_CASE("--phase build only looks at the artifacts") {
   Harness h(qemuTestProfile());
   h.options.until = Phase::BUILD;
+  h.options.json = true;
+  auto err = pipePair(1 << 20);
+  h.environment.err = err.theirs.get();
   CHECK(h.run("exit 1\n") == 0);
+  CHECK(has(h.printed, "\"result\": \"success\""));
+  CHECK(h.printed == h.file("summary.json"));
+  CHECK(h.file("result.txt") == "success\n");
 }
 
 TEST_CASE("with --json standard output is the summary and nothing else") {
@@ -311,6 +322,7 @@ TEST_CASE("the faults reach the guest they are meant for") {
   h.options.fault = Fault::WRONG_KEY;
   h.options.flags.add(GuestFlag{kj::byte(0), kj::str("nexus.x=1")});
   CHECK(h.run("[b]\nexit 1\n[a]\nhang\n") == 72);
+  CHECK(has(h.printed, "broken on purpose: --fault wrong-key"));
   CHECK(has(h.file("qemu-B.log"), "nexus.variant=wrong-key"));
   CHECK(!has(h.file("qemu-A.log"), "nexus.variant=wrong-key"));
   CHECK(has(h.file("qemu-A.log"), "nexus.x=1"));

@@ -1,7 +1,9 @@
 #include "tools/vmtest/run.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <kj/debug.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@ namespace nexus::vmtest {
 namespace {
 
 constexpr kj::Duration VERSION_MAX = 20 * kj::SECONDS;  // for `qemu --version`
+constexpr kj::StringPtr KVM_DEVICE = "/dev/kvm"_kj;
 constexpr kj::Duration TICK = 50 * kj::MILLISECONDS;
 constexpr kj::Duration LINGER = 200 * kj::MILLISECONDS;  // for the last lines and packets after a failure
 
@@ -61,25 +64,43 @@ kj::Maybe<int> Run::preflight() {
   KJ_IF_MAYBE (path, found) {
     qemu = kj::mv(*path);
   } else {
+    if (options.qemu.findFirst('/') != nullptr)
+      return reportSkip(kj::str(options.qemu, " is not a program that can be run: give another one with --qemu"));
     return reportSkip(kj::str(options.qemu, " is not installed: apt-get install qemu-system-x86"));
+  }
+  if (options.accel == AccelChoice::KVM && access(KVM_DEVICE.cStr(), R_OK | W_OK) < 0) {
+    return reportSkip(kj::str("--accel kvm, and ", KVM_DEVICE, " cannot be used (", strerror(errno),
+                              "): leave --accel out, or join the device's group"));
   }
   auto badFolder = chooseFolder();
   KJ_IF_MAYBE (problem, badFolder) {
     facts.outDir = kj::String();
-    return reportPreflight(EXIT_NO_SPACE, *problem);
+    return reportPreflight(EXIT_FOLDER, *problem);
   }
   auto kernelBad = artifactProblem("kernel", env.kernel, "//tools/guest:kernel");
   KJ_IF_MAYBE (problem, kernelBad) return reportPreflight(EXIT_ARTIFACT_MISSING, *problem);
   auto initrdBad = artifactProblem("initial root file system", env.initrd, "//tools/guest:initramfs");
   KJ_IF_MAYBE (problem, initrdBad) return reportPreflight(EXIT_ARTIFACT_MISSING, *problem);
+  KJ_IF_MAYBE (path, env.kernelVersion) {
+    auto versionBad = artifactProblem("kernel's version", *path, "//tools/guest:kernel");
+    KJ_IF_MAYBE (problem, versionBad) return reportPreflight(EXIT_ARTIFACT_MISSING, *problem);
+  }
   auto full = spaceProblem(facts.outDir, freeKib(facts.outDir));
   KJ_IF_MAYBE (problem, full) return reportPreflight(EXIT_NO_SPACE, *problem);
   readKernelVersion();
-  if (options.until == Phase::BUILD) {
-    screen.line(kj::str("PASS  build: ", env.kernel, " (", facts.kernelVersion, "), ", env.initrd));
-    return 0;
-  }
+  if (options.until == Phase::BUILD) return reportBuilt();
   return nullptr;
+}
+
+int Run::reportBuilt() {
+  screen.line(kj::str("PASS  build: ", env.kernel, " (", facts.kernelVersion, "), ", env.initrd));
+  auto json = preflightSummaryJson(profile, nullptr, facts.outDir);
+  writeFile("summary.json", json.asBytes());
+  writeFile("result.txt", "success\n"_kj.asBytes());
+  screen.line(summaryLine(nullptr, false, kj::str(facts.outDir, "/summary.json")));
+  if (options.json) kj::FdOutputStream(env.out).write(json.begin(), json.size());
+  tidyUp();
+  return 0;
 }
 
 // Null when the folder is there; facts.outDir names it.
@@ -90,9 +111,9 @@ kj::Maybe<kj::String> Run::chooseFolder() {
     KJ_IF_MAYBE (outputs, env.testOutputs) {
       facts.outDir = kj::str(*outputs);
     } else {
-      auto failure = kj::runCatchingExceptions(
-          [&] { facts.outDir = freshRunFolder(kj::str(env.tempDir, "/nexus-net-", geteuid()), profile.name); });
-      KJ_IF_MAYBE (exception, failure) return kj::str(exception->getDescription());
+      auto made = freshRunFolder(kj::str(env.tempDir, "/nexus-net-", geteuid()), profile.name);
+      KJ_IF_MAYBE (problem, made.tryGet<FolderProblem>()) return kj::mv(problem->sentence);
+      facts.outDir = kj::mv(made.get<kj::String>());
       defaultFolder = true;
     }
   }
@@ -179,6 +200,7 @@ void Run::header() {
   screen.line(
       kj::str("nexus-net ", profile.name, "  accel ", facts.accel, " (", facts.accelReason, ")  QEMU ", version));
   screen.line(kj::str("  kernel ", facts.kernelVersion, "  memory ", options.memoryMiB, " MiB  pcap ", facts.pcapMode));
+  if (options.fault != Fault::NONE) screen.line(kj::str("  broken on purpose: --fault ", faultName(options.fault)));
   screen.line(kj::str("  out ", facts.outDir));
 }
 
@@ -294,6 +316,10 @@ int Run::report() {
     // KVM that passed its probe and then does not bring up a guest is tried again next time.
     KJ_IF_MAYBE (c, cache) {
       if (failure->kind == FailureKind::LAUNCH && accel == Accel::KVM) AccelProbe::forget(**c);
+    }
+    if (failure->kind == FailureKind::LAUNCH || failure->kind == FailureKind::NODE_ENDED) {
+      auto said = guests[failure->node]->qemuLastLine();
+      if (said.size() > 0) state.warn(kj::str("QEMU of node ", NODE_NAMES[failure->node], " said: ", said));
     }
   }
   kj::Maybe<Diagnosis> diagnosis;

@@ -37,6 +37,7 @@ class Run final : private GuestListener, private kj::TaskSet::ErrorHandler {
   kj::Maybe<int> preflight();
   kj::Maybe<kj::String> chooseFolder();
   int reportPreflight(int exit, kj::StringPtr message);
+  int reportBuilt();
   int reportSkip(kj::StringPtr reason);
   kj::Promise<void> prepare();
   void readKernelVersion();
