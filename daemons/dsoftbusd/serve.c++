@@ -25,7 +25,7 @@ class ImportedNetwork final : public NetworkSource {
 BusSettings settingsOf(config::Dsoftbusd::Reader config) {
   auto checked = checkSettings(config, readIdentityFile);
   KJ_IF_MAYBE (wrong, checked.tryGet<SettingsError>()) {
-    kj::throwFatalException(KJ_EXCEPTION(FAILED, kj::mv(wrong->sentence)));
+    kj::throwFatalException(badConfiguration(wrong->sentence));
   }
   return kj::mv(checked.get<BusSettings>());
 }

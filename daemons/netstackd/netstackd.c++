@@ -96,7 +96,7 @@ kj::Promise<void> Netstackd::proveFacade() {
 }
 
 kj::Promise<void> runNetstackd(DaemonContext& context, config::Netstackd::Reader config) {
-  auto settings = NetstackdSettings::fromConfig(config);
+  auto settings = readSettings([&] { return NetstackdSettings::fromConfig(config); });
   auto& nic = context.import("nic");
   if (settings.sandbox) enterSandbox(SandboxProfile::STACK);
 

@@ -13,7 +13,9 @@ constexpr auto STATUS = "status-samgrd"_kj;
 
 kj::Promise<void> run(nexus::DaemonContext& context, nexus::config::Samgrd::Reader config) {
   nexus::Samgrd samgrd(context.timer());
-  for (auto name : config.getServices()) samgrd.registerAtStart(name);
+  nexus::readSettings([&] {
+    for (auto name : config.getServices()) samgrd.registerAtStart(name);
+  });
   for (auto& name : context.exportNames()) {
     if (name == STATUS) {
       context.serve(name, [&](const nexus::PeerCredentials&) { return samgrd.status(); });

@@ -22,19 +22,22 @@ BufferGeometry geometryOf(config::Virtionetd::Reader config) {
 }
 
 kj::Own<LinkBackend> newBackend(DaemonContext& context, config::Virtionetd::Reader config) {
-  auto geometry = geometryOf(config);
+  auto geometry = readSettings([&] { return geometryOf(config); });
+  auto mac = readSettings([&] { return configuredMac(config.getMacAddress(), context.entropy()); });
   auto& port = context.io().unixEventPort;
   switch (config.getBackend()) {
     case config::Virtionetd::Backend::VFIO:
       return kj::heap<VfioLink>(context.import("device"), geometry, port, context.timer());
     case config::Virtionetd::Backend::TAP:
-      return kj::heap<CopyingLink>("tap"_kj, kj::heap<TapChannel>(port, context.timer(), config.getTapName()),
-                                   configuredMac(config.getMacAddress(), context.entropy()), geometry);
+      return kj::heap<CopyingLink>("tap"_kj, kj::heap<TapChannel>(port, context.timer(), config.getTapName()), mac,
+                                   geometry);
     case config::Virtionetd::Backend::STREAM: {
-      auto connect = config.getStreamListen() ? unixStreamListener(port, config.getStreamPath())
-                                              : unixStreamConnector(config.getStreamPath());
-      return kj::heap<CopyingLink>("stream"_kj, kj::heap<StreamChannel>(port, context.timer(), kj::mv(connect)),
-                                   configuredMac(config.getMacAddress(), context.entropy()), geometry);
+      auto connect = readSettings([&] {
+        return config.getStreamListen() ? unixStreamListener(port, config.getStreamPath())
+                                        : unixStreamConnector(config.getStreamPath());
+      });
+      return kj::heap<CopyingLink>("stream"_kj, kj::heap<StreamChannel>(port, context.timer(), kj::mv(connect)), mac,
+                                   geometry);
     }
   }
   KJ_FAIL_REQUIRE("an unknown backend");

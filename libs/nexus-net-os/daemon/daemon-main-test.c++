@@ -34,6 +34,8 @@ class TestStatus final : public idl::Status::Server {
 // The daemon under test: serves its configured address as its status, or ends with what its import said, or fails.
 kj::Promise<void> runTestDaemon(DaemonContext& context, config::Netstackd::Reader config) {
   KJ_REQUIRE(config.getAddress() != "fail", "told to fail");
+  readSettings([&] { KJ_REQUIRE(config.getAddress() != "wrong", "address: this one is wrong"); });
+  if (config.getAddress() == "import") context.import("nic");
   if (context.hasImport("upstream")) {
     auto upstream = co_await context.import("upstream").get<idl::Status>().snapshotRequest().send();
     KJ_FAIL_REQUIRE("upstream said", upstream.getStatus().getDetail());
@@ -143,6 +145,43 @@ TEST_CASE("a daemon that fails ends with status 1 and one sentence without a sta
   CHECK(child.output.find("told to fail") != std::string::npos);
   CHECK(child.output.find("stack:") == std::string::npos);
   CHECK(std::count(child.output.begin(), child.output.end(), '\n') == 1);
+}
+
+TEST_CASE("a wrong value that the daemon itself finds ends with status 8, a missing import with 2") {
+  auto wrong = writeConfig("[netstackd]\naddress = \"wrong\"\n");
+  Child value(args("--config", wrong.cStr()));
+  CHECK(value.wait() == 8);
+  CHECK(value.output == "netstackd: address: this one is wrong\n");
+  auto needs = writeConfig("[netstackd]\naddress = \"import\"\n");
+  Child import(args("--config", needs.cStr()));
+  CHECK(import.wait() == 2);
+  CHECK(import.output.find("the import \"nic\" is missing: give --import nic=unix:PATH") != std::string::npos);
+}
+
+TEST_CASE("an export is not taken away from a process that serves it, and what a dead one left is replaced") {
+  auto path = temporaryPath("taken.sock");
+  auto given = kj::str("status=unix:", path);
+  auto failing = writeConfig("[netstackd]\naddress = \"fail\"\n");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  strncpy(address.sun_path, path.cStr(), sizeof(address.sun_path) - 1);
+  {
+    int fd;
+    KJ_SYSCALL(fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    kj::AutoCloseFd living(fd);
+    KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)));
+    KJ_SYSCALL(listen(fd, 8));
+    Child second(args("--config", failing.cStr(), "--export", given.cStr()));
+    CHECK(second.wait() == 1);
+    CHECK(second.output.find("another process serves this export") != std::string::npos);
+  }
+  Child next(args("--config", failing.cStr(), "--export", given.cStr()));
+  CHECK(next.wait() == 1);
+  CHECK(next.output.find("told to fail") != std::string::npos);
+  auto nowhere = kj::str("status=unix:", temporaryPath("none"), "/x.sock");
+  Child bad(args("--export", nowhere.cStr()));
+  CHECK(bad.wait() == 1);
+  CHECK(bad.output.find("an export cannot be served at this path") != std::string::npos);
 }
 
 TEST_CASE("an export serves on its path, for its owner alone, and SIGTERM ends with status 0") {

@@ -2,6 +2,7 @@
 
 #include <capnp/any.h>
 #include <capnp/dynamic.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <kj/async-unix.h>
 #include <kj/debug.h>
@@ -29,6 +30,24 @@ constexpr int EXIT_USAGE = 2;
 constexpr int EXIT_CONFIG = 8;
 constexpr int FIRST_LISTEN_FD = 3;
 constexpr kj::uint EVENTS_PER_POLL = 32;  // a busy loop must not keep sockets and timers waiting
+
+// In the place of a source file: an exception that is the user's to mend, and which exit status it is.
+constexpr const char* USAGE_ORIGIN = "usage";
+constexpr const char* CONFIG_ORIGIN = "configuration";
+
+int exitStatusOf(const kj::Exception& exception) {
+  kj::StringPtr origin = exception.getFile();
+  return origin == USAGE_ORIGIN ? EXIT_USAGE : origin == CONFIG_ORIGIN ? EXIT_CONFIG : 1;
+}
+
+// KJ_REQUIRE(condition, "sentence") begins with the condition, which tells a user nothing.
+kj::StringPtr sentenceOf(kj::StringPtr description) {
+  if (!description.startsWith("expected ")) return description;
+  for (size_t i = 0; i + 2 < description.size(); i++) {
+    if (description.slice(i).startsWith("; ")) return description.slice(i + 2);
+  }
+  return description;
+}
 
 struct Endpoint {
   kj::String name;
@@ -106,8 +125,10 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
 
   CapReconnect& import(kj::StringPtr name) override {
     KJ_IF_MAYBE (import, imports.find(name)) return **import;
-    KJ_FAIL_REQUIRE(
-        "this daemon needs the import: give --import NAME=unix:PATH or an inherited descriptor of that name", name);
+    kj::throwFatalException(
+        kj::Exception(kj::Exception::Type::FAILED, USAGE_ORIGIN, 0,
+                      kj::str("the import \"", name, "\" is missing: give --import ", name,
+                              "=unix:PATH, or a connected socket of that name in LISTEN_FDS and LISTEN_FDNAMES")));
   }
 
   bool hasImport(kj::StringPtr name) override { return imports.find(name) != nullptr; }
@@ -150,16 +171,24 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
   static kj::AutoCloseFd listenUnix(kj::StringPtr path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    KJ_REQUIRE(path.size() < sizeof(address.sun_path), "the socket path is too long", path);
+    KJ_REQUIRE(path.size() < sizeof(address.sun_path), "the socket path is too long: at most 107 bytes", path);
     memcpy(address.sun_path, path.begin(), path.size());
     int fd;
     KJ_SYSCALL(fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     kj::AutoCloseFd result(fd);
+    auto* raw = reinterpret_cast<sockaddr*>(&address);
     struct stat existing;
-    if (lstat(path.cStr(), &existing) == 0 && S_ISSOCK(existing.st_mode)) unlink(path.cStr());  // left by a former run
-    auto before = umask(0177);                                                                  // for the owner alone
+    if (lstat(path.cStr(), &existing) == 0 && S_ISSOCK(existing.st_mode)) {
+      kj::AutoCloseFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      KJ_REQUIRE(connect(probe, raw, sizeof(address)) != 0 && errno != EAGAIN,
+                 "another process serves this export: stop it first, or choose another path", path);
+      unlink(path.cStr());  // left by a former run
+    }
+    auto before = umask(0177);  // for the owner alone
     KJ_DEFER(umask(before));
-    KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), path);
+    if (bind(fd, raw, sizeof(address)) != 0) {
+      KJ_FAIL_REQUIRE("an export cannot be served at this path", path, strerror(errno));
+    }
     KJ_SYSCALL(::listen(fd, 64), path);
     return result;
   }
@@ -230,6 +259,10 @@ kj::Maybe<ConfigError> readConfig(const Options& options, kj::StringPtr table, c
 
 }  // namespace
 
+kj::Exception badConfiguration(kj::StringPtr sentence) {
+  return kj::Exception(kj::Exception::Type::FAILED, CONFIG_ORIGIN, 0, kj::str(sentenceOf(sentence)));
+}
+
 int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchema schema, DaemonRun run) {
   LineLog log(info.name);
   Options options;
@@ -282,8 +315,8 @@ int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchem
     status = context.exitStatus();
   });
   KJ_IF_MAYBE (exception, failure) {
-    complain(exception->getDescription());
-    return 1;
+    complain(sentenceOf(exception->getDescription()));
+    return exitStatusOf(*exception);
   }
   return status;
 }

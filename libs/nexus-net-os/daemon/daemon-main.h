@@ -25,7 +25,8 @@ class DaemonContext {
   virtual kj::Timer& timer() = 0;
   virtual Entropy& entropy() = 0;
 
-  // The import of that name; the same object each time. FAILED, naming the option, when it was not given.
+  // The import of that name; the same object each time. When it was not given: ends the daemon as wrong usage, naming
+  // the option.
   virtual CapReconnect& import(kj::StringPtr name) = 0;
   virtual bool hasImport(kj::StringPtr name) = 0;
 
@@ -38,6 +39,20 @@ class DaemonContext {
   // The names of all exports that were given, served or not.
   virtual kj::Array<kj::String> exportNames() = 0;
 };
+
+// A wrong value in the configuration, found while it is put to use: thrown before anything was done, it ends the daemon
+// with status 8 and this sentence, which names the key and what to write.
+kj::Exception badConfiguration(kj::StringPtr sentence);
+
+// What `read` makes of the configuration; a failure of it is a wrong configuration.
+template <typename Read>
+auto readSettings(Read&& read) {
+  try {
+    return read();
+  } catch (kj::Exception& exception) {
+    throw badConfiguration(exception.getDescription());
+  }
+}
 
 struct DaemonInfo {
   kj::StringPtr name;  // "netstackd": also the table of the configuration file

@@ -100,6 +100,7 @@ kj::Promise<void> RingPort::pause() {
 }
 
 kj::Promise<void> RingPort::attach() {
+  bool told = false;  // once per outage, not at every try
   while (session == nullptr) {
     // The failure is kept outside the handler, because there is no waiting inside one.
     auto opened = co_await open().then([](kj::Own<Session> s) -> kj::Maybe<kj::Own<Session>> { return kj::mv(s); },
@@ -113,6 +114,8 @@ kj::Promise<void> RingPort::attach() {
       session = kj::mv(*s);
     } else {
       totals.failed++;
+      if (!told) KJ_LOG(WARNING, "no driver to attach to yet, trying on", reason);
+      told = true;
       co_await pause();
     }
   }

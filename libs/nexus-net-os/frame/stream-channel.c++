@@ -103,17 +103,22 @@ StreamChannel::~StreamChannel() noexcept(false) = default;
 
 kj::Promise<void> StreamChannel::connectLoop() {
   auto delay = FIRST_DELAY;
+  bool told = false;  // once per outage, not at every try
   for (;;) {
     kj::Maybe<kj::AutoCloseFd> connected;
-    co_await kj::evalNow([&] {
-      return connect();
-    }).then([&](kj::AutoCloseFd fd) { connected = kj::mv(fd); }, [](kj::Exception&&) {});
+    co_await kj::evalNow([&] { return connect(); })
+        .then([&](kj::AutoCloseFd fd) { connected = kj::mv(fd); },
+              [&](kj::Exception&& exception) {
+                if (!told) KJ_LOG(WARNING, "no frame stream yet, trying on", exception.getDescription());
+                told = true;
+              });
     KJ_IF_MAYBE (fd, connected) {
       totals.connections++;
       connection = kj::heap<Connection>(eventPort, kj::mv(*fd));
       changed.wakeAll();
       while (connection != nullptr) co_await changed.wait();
       delay = FIRST_DELAY;
+      told = false;
     }
     co_await timer.afterDelay(delay);
     former = nullptr;
@@ -228,7 +233,8 @@ StreamChannel::Connect unixStreamConnector(kj::StringPtr path) {
   return [address = unixAddress(path)]() -> kj::Promise<kj::AutoCloseFd> {
     auto fd = newUnixSocket();
     // A Unix socket connects at once or not at all.
-    KJ_SYSCALL(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), "streamPath");
+    KJ_REQUIRE(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0,
+               "nobody listens at streamPath", address.sun_path, strerror(errno));
     return kj::mv(fd);
   };
 }

@@ -34,8 +34,7 @@ void take(int fd, kj::StringPtr name) {
   if (ioctl(fd, TUNSETIFF, &request) != 0) {
     KJ_FAIL_REQUIRE(
         "the TAP interface cannot be taken: make it first, for this user (ip tuntap add dev NAME mode tap vnet_hdr "
-        "user NAME), "
-        "or run with CAP_NET_ADMIN",
+        "user NAME), run with CAP_NET_ADMIN, or use backend = \"stream\", which needs no rights",
         name, strerror(errno));
   }
   int headerSize = VNET_HEADER;
@@ -61,7 +60,10 @@ uint16_t mtuOf(kj::StringPtr name) {
 
 kj::AutoCloseFd openTap(kj::StringPtr name) {
   int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  KJ_REQUIRE(fd >= 0, "/dev/net/tun cannot be opened", strerror(errno));
+  KJ_REQUIRE(
+      fd >= 0,
+      "/dev/net/tun cannot be opened: a TAP needs the right to it; backend = \"stream\" in [virtionetd] needs none",
+      strerror(errno));
   kj::AutoCloseFd result(fd);
   take(fd, name);
   return result;
