@@ -111,6 +111,13 @@ TEST_CASE("a session with a dsoftbusd that trusts the selftest carries a ping") 
   CHECK(f.failure(f.steps.ping()) == "");
 }
 
+TEST_CASE("a ping is answered by the peer or by nobody") {
+  Fixture f;
+  CHECK(f.failure(f.steps.connect("node-b", f.node->socketAddress())) == "");
+  f.network.killConnections("node-b");
+  CHECK(f.failure(f.steps.ping()) != "");
+}
+
 TEST_CASE("without a session there is nothing to ping through") {
   Fixture f;
   CHECK(f.failure(f.steps.ping()) == "there is no session to ping through");

@@ -1,7 +1,9 @@
 #include "daemons/bundlemgrd/bundle-store.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <kj/debug.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,9 +114,11 @@ BundleInfo infoOf(const Bundle& bundle) {
 
 BundleStore::BundleStore(kj::StringPtr folder, const StoreLimits& limits)
     : folder(kj::heapString(folder)), limits(limits) {
-  int fd;
-  KJ_SYSCALL(fd = open(folder.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-             "the bundle store cannot be opened: make the folder, or set `store` in [bundlemgrd]", folder);
+  int fd = open(folder.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) {
+    KJ_FAIL_REQUIRE("the bundle store cannot be opened: make the folder, or set `store` in [bundlemgrd]", folder,
+                    strerror(errno));
+  }
   root = kj::AutoCloseFd(fd);
 }
 

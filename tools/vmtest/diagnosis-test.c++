@@ -156,6 +156,16 @@ TEST_CASE("negative lines, panics, dead services, disagreements and launches hav
   CHECK(stopped.diagnosis().exit == 130);
 }
 
+TEST_CASE("a QEMU that was killed is blamed on the host, not on the guest") {
+  Scene killed, ended;
+  for (auto* scene : {&killed, &ended}) scene->upTo(Phase::SESSION);
+  killed.state.nodeExited(1, "signal 9", killed.now);
+  CHECK(killed.diagnosis().exit == 43);
+  CHECK(killed.diagnosis().subsystem == "host/qemu");
+  ended.state.nodeExited(1, "exit 0", ended.now);
+  CHECK(ended.diagnosis().subsystem == "selftest-client/node-b");
+}
+
 TEST_CASE("a call that the peer denied is blamed on a policy, not on the one who asked") {
   Scene scene;
   scene.state.consoleLine(0, "SELFTEST: remote resolve FAIL (samgrd: the peer answered denied)", 9, scene.now);

@@ -208,6 +208,12 @@ Blame blame(const CodeRow& row, const Failure& failure, Captures captures) {
     return {kj::str("no rule on the answering node allows this call: its policy, and the audit records above"),
             kj::str("dsoftbusd/policy")};
   }
+  if (failure.kind == FailureKind::NODE_ENDED && failure.what.startsWith("QEMU ") &&
+      contains(failure.what, "(signal ")) {
+    return {kj::str("QEMU crashed, or somebody on the host killed it (a person, a lack of memory): qemu-",
+                    NODE_NAMES[failure.node], ".log and the host's kernel log"),
+            kj::str("host/qemu")};
+  }
   if (failure.kind == FailureKind::SERVICE_DIED) {
     // "NAME ended with ...": the supervisor only reports it.
     return {kj::str(row.hint), kj::heapString(failure.what.begin(), failure.what.findFirst(' ').orDefault(0))};

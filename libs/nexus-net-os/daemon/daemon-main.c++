@@ -93,7 +93,8 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
     KJ_IF_MAYBE (path, endpoint.path) {
       connect = unixConnector(asyncIo.provider->getNetwork(), *path);
     } else {
-      KJ_SYSCALL(fcntl(endpoint.fd, F_SETFD, FD_CLOEXEC), "no such inherited descriptor", endpoint.name, endpoint.fd);
+      KJ_REQUIRE(fcntl(endpoint.fd, F_SETFD, FD_CLOEXEC) == 0, "no such inherited descriptor", endpoint.name,
+                 endpoint.fd);
       auto stream = asyncIo.lowLevelProvider->wrapUnixSocketFd(kj::AutoCloseFd(endpoint.fd));
       connect = [stream = kj::mv(stream)]() mutable -> kj::Promise<kj::Own<kj::AsyncCapabilityStream>> {
         if (stream.get() == nullptr) return KJ_EXCEPTION(DISCONNECTED, "the inherited connection has ended");

@@ -233,8 +233,9 @@ StreamChannel::Connect unixStreamConnector(kj::StringPtr path) {
   return [address = unixAddress(path)]() -> kj::Promise<kj::AutoCloseFd> {
     auto fd = newUnixSocket();
     // A Unix socket connects at once or not at all.
-    KJ_REQUIRE(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0,
-               "nobody listens at streamPath", address.sun_path, strerror(errno));
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+      KJ_FAIL_REQUIRE("nobody listens at streamPath", address.sun_path, strerror(errno));
+    }
     return kj::mv(fd);
   };
 }
