@@ -105,7 +105,7 @@ TEST_CASE("every call reads the disk as it is then") {
 
 TEST_CASE("a store that is not there is told by name, with the remedy") {
   auto failure = kj::runCatchingExceptions([] { BundleStore("/nonexistent/store"); });
-  CHECK(descriptionOf(failure).startsWith("open"));
+  CHECK(descriptionOf(failure).startsWith("the bundle store cannot be opened"));
   CHECK(kj::str(descriptionOf(failure)).asArray().size() > 0);
   CHECK(std::string(descriptionOf(failure).cStr()).find("/nonexistent/store") != std::string::npos);
   CHECK(std::string(descriptionOf(failure).cStr()).find("set `store`") != std::string::npos);
