@@ -123,6 +123,12 @@ struct Packagefsd {
   sandbox @1 :Bool = true;
 }
 
+struct Statefsd {
+  folder @0 :Text = "/var/lib/nexus/state";
+  # One file for each key; used by one statefsd at a time.
+  sandbox @1 :Bool = true;
+}
+
 struct Selftest {
   # Written by the supervisor of a test guest from the kernel command line.
   profile @0 :Profile;

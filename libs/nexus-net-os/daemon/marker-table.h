@@ -34,10 +34,11 @@ NEXUS_MARKER(SELFTEST_DMA_ISOLATION, "SELFTEST: dma isolation ok", "initd/device
 NEXUS_MARKER(SELFTEST_DRIVER_RESTART, "SELFTEST: driver restart ok", "initd/supervisor",
              "virtionetd was killed under a TCP transfer, which completed intact")
 
-// samgrd, bundlemgrd, packagefsd
+// samgrd, bundlemgrd, packagefsd, statefsd
 NEXUS_MARKER(SAMGRD_READY, "samgrd: ready", "samgrd", "serves its socket")
 NEXUS_MARKER(BUNDLEMGRD_READY, "bundlemgrd: ready", "bundlemgrd", "read its store and serves its socket")
 NEXUS_MARKER(PACKAGEFSD_READY, "packagefsd: ready", "packagefsd", "opened its store and serves its socket")
+NEXUS_MARKER(STATEFSD_READY, "statefsd: ready", "statefsd", "read the keys of its folder and serves its socket")
 NEXUS_MARKER(SELFTEST_SAMGRD_REGISTER, "SELFTEST: samgrd v1 register ok", "samgrd", "REGISTER vfsd answered status 0")
 NEXUS_MARKER(SELFTEST_SAMGRD_LOOKUP, "SELFTEST: samgrd v1 lookup ok", "samgrd",
              "LOOKUP vfsd answered the same two slots")

@@ -32,7 +32,7 @@ namespace {
 #endif
 
 constexpr SandboxProfile ALL[] = {SandboxProfile::VIRTIONETD_VFIO, SandboxProfile::VIRTIONETD_HOST,
-                                  SandboxProfile::STACK, SandboxProfile::STORE};
+                                  SandboxProfile::STACK, SandboxProfile::STORE, SandboxProfile::STATE_STORE};
 
 // How a forked child that runs `body` ended: its wait status.
 int inChild(kj::Function<void()> body) {
@@ -107,9 +107,36 @@ TEST_CASE("the profile for a VFIO device has no ioctl, no mmap, no open, no sock
   CHECK(forbids(profile, [] { syscall(SYS_connect, 0, nullptr, 0); }));
 }
 
-TEST_CASE("only the store profile opens files, and only for reading") {
+TEST_CASE("the state store profile makes, renames and removes files, and others do none of it") {
+  char folder[] = "/tmp/sandbox-test.XXXXXX";
+  REQUIRE(mkdtemp(folder) != nullptr);
+  KJ_DEFER(rmdir(folder));
+  int root;
+  KJ_SYSCALL(root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  kj::AutoCloseFd closer(root);
+  constexpr int fresh = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+  constexpr auto profile = SandboxProfile::STATE_STORE;
+  CHECK(allows(profile, [&] {
+    int file = syscall(SYS_openat, root, "a", fresh, 0600);
+    return file >= 0 && fsync(file) == 0 && syscall(SYS_renameat, root, "a", root, "b") == 0 &&
+           syscall(SYS_unlinkat, root, "b", 0) == 0;
+  }));
+  CHECK(forbids(profile, [&] { syscall(SYS_openat, root, "a", O_WRONLY, 0); }));
+  CHECK(forbids(profile, [&] { syscall(SYS_openat, root, "a", O_WRONLY | O_CREAT, 0600); }));
+  CHECK(forbids(profile, [&] { syscall(SYS_openat, root, "a", O_WRONLY | O_TRUNC, 0); }));
+  CHECK(forbids(profile, [&] { syscall(SYS_mkdirat, root, "a", 0700); }));
+  for (auto other : {SandboxProfile::STACK, SandboxProfile::STORE, SandboxProfile::VIRTIONETD_HOST}) {
+    CHECK(forbids(other, [&] { syscall(SYS_openat, root, "a", fresh, 0600); }));
+    CHECK(forbids(other, [&] { syscall(SYS_renameat, root, "a", root, "b"); }));
+    CHECK(forbids(other, [&] { syscall(SYS_unlinkat, root, "a", 0); }));
+    CHECK(forbids(other, [&] { syscall(SYS_fsync, 0); }));
+  }
+}
+
+TEST_CASE("only the store profiles open files, and for reading") {
   auto open = [] { return syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY | O_CLOEXEC, 0) >= 0; };
   CHECK(allows(SandboxProfile::STORE, open));
+  CHECK(allows(SandboxProfile::STATE_STORE, open));
   CHECK(forbids(SandboxProfile::STACK, [&] { open(); }));
   CHECK(forbids(SandboxProfile::VIRTIONETD_HOST, [&] { open(); }));
 }

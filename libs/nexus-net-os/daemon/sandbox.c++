@@ -49,6 +49,9 @@ constexpr int READING[] = {SCMP_SYS(newfstatat), SCMP_SYS(statx),     SCMP_SYS(g
                            SCMP_SYS(pread64),    SCMP_SYS(readlink),  SCMP_SYS(readlinkat), SCMP_SYS(access),
                            SCMP_SYS(faccessat),  SCMP_SYS(faccessat2)};
 
+// To put a file that was made anew in the place of another.
+constexpr int REPLACING[] = {SCMP_SYS(renameat), SCMP_SYS(unlinkat), SCMP_SYS(fsync)};
+
 class Filter {
  public:
   Filter() : context(seccomp_init(SCMP_ACT_KILL_PROCESS)) {
@@ -116,12 +119,18 @@ void addRules(Filter& filter, SandboxProfile profile) {
   allowMapping(filter);
   // glibc's fstat() is newfstatat() with an empty path. The path itself is out of a filter's reach; with it a process
   // could at most see the times and sizes of files.
-  if (profile != SandboxProfile::STORE) filter.allowWhen(SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH);
+  bool reads = profile == SandboxProfile::STORE || profile == SandboxProfile::STATE_STORE;
+  if (!reads) filter.allowWhen(SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH);
   if (profile == SandboxProfile::VIRTIONETD_HOST) allowTap(filter);
-  if (profile == SandboxProfile::STORE) {
+  if (reads) {
     filter.allow(READING);
     filter.allowWhen(SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY);
     filter.allowWhen(SCMP_SYS(open), 1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY);
+  }
+  if (profile == SandboxProfile::STATE_STORE) {
+    filter.allow(REPLACING);
+    filter.allowWhen(SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_TMPFILE,
+                     O_WRONLY | O_CREAT | O_EXCL);
   }
 }
 
@@ -176,6 +185,8 @@ kj::StringPtr profileName(SandboxProfile profile) {
       return "stack"_kj;
     case SandboxProfile::STORE:
       return "store"_kj;
+    case SandboxProfile::STATE_STORE:
+      return "state-store"_kj;
   }
   KJ_UNREACHABLE;
 }

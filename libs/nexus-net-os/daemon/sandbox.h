@@ -26,6 +26,10 @@ enum class SandboxProfile : uint8_t {
 
   // bundlemgrd, packagefsd: STACK, and opens files and folders for reading.
   STORE,
+
+  // statefsd: STORE, and makes new files, renames and removes them, and waits for the disk. Opens nothing that exists
+  // for writing.
+  STATE_STORE,
 };
 
 // Enters `profile` for good, in every thread of the process. FAILED, with the process unchanged but for no_new_privs,
