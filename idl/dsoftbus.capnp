@@ -16,11 +16,26 @@ interface DSoftBus {
   audit @2 (after :UInt64) -> (records :List(AuditRecord), dropped :UInt64);
   # The kept audit records with an id above `after`, oldest first, and how many were dropped from the bounded ring.
 
+  explain @3 (peer :Text, service :Text, operation :Text) -> (explanation :PolicyExplanation);
+  # What this node's policy says to a call of that peer, and why. Asks only: nothing is called, counted or audited. Each text has at most
+  # 256 bytes, or it is FAILED.
+
+  explainAudit @4 (auditId :UInt64) -> (outcome :AuditOutcome, record :AuditRecord, explanation :PolicyExplanation);
+  # Why the call of that audit record of this node was answered as it was. A refused caller gets the id with its refusal.
+
   enum Outcome {
     ok @0;
     unknownPeer @1;
     notTrusted @2;
     unreachable @3;
+  }
+
+  enum AuditOutcome {
+    ok @0;
+    neverGiven @1;
+    # No record had that id since the daemon started.
+    dropped @2;
+    # There was one, but the bounded ring has let it go.
   }
 }
 
@@ -128,4 +143,48 @@ struct AuditRecord {
   repeats @7 :UInt64;
   # With the verdict rateLimited: how many more calls of that peer, to whatever service, were refused for its rate within a second of this
   # one. They share this record, so that a flood cannot push the others out.
+}
+
+struct PolicyExplanation {
+  allowed @0 :Bool;
+  reason @1 :PolicyReason;
+  rule @2 :Rule;
+  # Of reason rule: the first one that matches.
+  considered @3 :List(Considered);
+  # Of reason noRule: all of the table, in its order.
+  sentence @4 :Text;
+  toAllow @5 :Text;
+  # The TOML to add to the configuration of this node; empty when no line can allow it.
+
+  struct Rule {
+    index @0 :UInt32;
+    # Its place in the table, from 0.
+    peer @1 :Text;
+    service @2 :Text;
+    operations @3 :List(Text);
+  }
+
+  struct Considered {
+    rule @0 :Rule;
+    mismatch @1 :PolicyMismatch;
+  }
+}
+
+enum PolicyReason {
+  noRule @0;
+  # The default: what no rule allows is denied.
+  rule @1;
+  unknownPeer @2;
+  # No trust entry has that name, so its calls never come as far as the policy.
+  unknownService @3;
+  notOffered @4;
+  # The service keeps that operation to its own node, whatever a rule says.
+  otherCheck @5;
+  # Of explainAudit: something else than the policy refused the call (its verdict says what).
+}
+
+enum PolicyMismatch {
+  peer @0;
+  service @1;
+  operation @2;
 }

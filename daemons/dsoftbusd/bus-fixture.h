@@ -50,7 +50,6 @@ class BusNode {
           kj::ArrayPtr<const kj::StringPtr> trusted, LinkLimits limits = {})
       : sim(sim), network(network), name(kj::str(name)), address(address), own(DeviceIdentity::forTest(name)) {
     kj::Vector<TrustedPeer> peers;
-    kj::Vector<PolicyRule> rules;
     for (auto peer : trusted) {
       peers.add(TrustedPeer{kj::str(peer), DeviceIdentity::forTest(peer).publicIdentity()});
       rules.add(PolicyRule{kj::str(peer), kj::str("samgrd"), kj::arr(kj::str("resolve-status"))});
@@ -118,6 +117,7 @@ class BusNode {
   DeviceIdentity own;
   FixedEntropy entropy{7};
   TrustTable trust;
+  kj::Vector<PolicyRule> rules;
   AuditLog audit{sim.timer};
   RateLimiter rate{50, 100};
   RemoteProxyObserver proxyObserver;

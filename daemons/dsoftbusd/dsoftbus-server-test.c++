@@ -30,7 +30,7 @@ struct Fixture {
     Announce own{kj::str(a->own.deviceId()), BusNode::PORT, a->own.publicIdentity().staticKey, nullptr};
     discovery = kj::heap<Discovery>(sim.timer, DiscoverySettings(), kj::mv(own), a->trust, a->audit, observer,
                                     [](kj::StringPtr, kj::Maybe<SocketAddress>) {});
-    bus = newDSoftBusServer(*a->bus, *discovery, a->audit, sim.timer);
+    bus = newDSoftBusServer(*a->bus, *discovery, a->audit, sim.timer, PolicyTable{a->trust.all(), a->rules});
   }
 
   idl::DSoftBus::Client& client() { return KJ_ASSERT_NONNULL(bus); }
@@ -140,7 +140,8 @@ struct StreamFixture : Fixture {
                                      [](kj::StringPtr, kj::Maybe<SocketAddress>) {});
     a->knows(*b);
     a2b = sim.run(ask("node-b")).getSession();
-    auto request = newDSoftBusServer(*b->bus, *discoveryB, b->audit, sim.timer).sessionRequest();
+    auto request = newDSoftBusServer(*b->bus, *discoveryB, b->audit, sim.timer, PolicyTable{b->trust.all(), b->rules})
+                       .sessionRequest();
     request.setPeer("node-a");
     b2a = sim.run(SessionResponse(request.send())).getSession();
   }
@@ -278,6 +279,40 @@ TEST_CASE("streams fail as DISCONNECTED when the session ends, and so do those w
   CHECK(KJ_ASSERT_NONNULL(second).getType() == kj::Exception::Type::DISCONNECTED);
   auto third = kj::runCatchingExceptions([&] { f.sim.run(f.open("test/1")); });
   CHECK(KJ_ASSERT_NONNULL(third).getType() == kj::Exception::Type::DISCONNECTED);
+}
+
+TEST_CASE("an audit id that was dropped from the ring and one that was never given are different outcomes") {
+  Fixture f;
+  auto ask = [&](uint64_t id) {
+    auto request = f.client().explainAuditRequest();
+    request.setAuditId(id);
+    return f.sim.run(kj::Promise<capnp::Response<idl::DSoftBus::ExplainAuditResults>>(request.send()));
+  };
+  using Outcome = idl::DSoftBus::AuditOutcome;
+  CHECK(ask(0).getOutcome() == Outcome::NEVER_GIVEN);
+  CHECK(ask(1).getOutcome() == Outcome::NEVER_GIVEN);
+  for (size_t i = 0; i <= AuditLog::DEFAULT_CAPACITY; i++)
+    f.a->audit.append("node-b", "samgrd", "lookup", CallStatus::DENIED, 7);
+  CHECK(ask(1).getOutcome() == Outcome::DROPPED);
+  CHECK(ask(AuditLog::DEFAULT_CAPACITY + 2).getOutcome() == Outcome::NEVER_GIVEN);
+  auto kept = ask(2);
+  CHECK(kept.getOutcome() == Outcome::OK);
+  CHECK(kept.getRecord().getId() == 2);
+  CHECK(kept.getExplanation().getReason() == idl::PolicyReason::NOT_OFFERED);
+}
+
+TEST_CASE("explain answers by the policy of this node, leaves no audit record, and bounds its question") {
+  Fixture f;
+  auto request = f.client().explainRequest();
+  request.setPeer("node-b");
+  request.setService("samgrd");
+  request.setOperation("resolve-status");
+  auto response = f.sim.run(kj::Promise<capnp::Response<idl::DSoftBus::ExplainResults>>(request.send()));
+  CHECK(response.getExplanation().getAllowed());
+  CHECK(f.a->audit.lastId() == 0);
+  auto tooLong = f.client().explainRequest();
+  memset(tooLong.initService(MAX_QUESTION_TEXT + 1).begin(), 'x', MAX_QUESTION_TEXT + 1);
+  CHECK_THROWS(f.sim.run(tooLong.send().ignoreResult()));
 }
 
 }  // namespace

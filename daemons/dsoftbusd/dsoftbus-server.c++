@@ -80,10 +80,21 @@ class PeerSessionImpl final : public idl::PeerSession::Server {
   kj::String name, deviceId;
 };
 
+void fillRecord(idl::AuditRecord::Builder out, const AuditEntry& entry) {
+  out.setId(entry.id);
+  out.setTimeMs((entry.time - kj::origin<kj::TimePoint>()) / kj::MILLISECONDS);
+  out.setPeer(entry.peer);
+  out.setService(entry.service);
+  out.setOperation(entry.operation);
+  out.setVerdict(entry.verdict);
+  out.setRequestBytes(entry.requestBytes);
+  out.setRepeats(entry.repeats);
+}
+
 class DSoftBusImpl final : public idl::DSoftBus::Server {
  public:
-  DSoftBusImpl(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer)
-      : bus(bus), discovery(discovery), log(audit), timer(timer) {}
+  DSoftBusImpl(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer, PolicyTable policy)
+      : bus(bus), discovery(discovery), log(audit), timer(timer), policy(policy) {}
 
   kj::Promise<void> peers(PeersContext context) override {
     auto known = context.getParams().getKnown();
@@ -124,18 +135,33 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
     auto results = context.getResults();
     auto list = results.initRecords(entries.size());
     for (auto i : kj::indices(entries)) {
-      auto& entry = *entries[i];
-      auto out = list[i];
-      out.setId(entry.id);
-      out.setTimeMs((entry.time - kj::origin<kj::TimePoint>()) / kj::MILLISECONDS);
-      out.setPeer(entry.peer);
-      out.setService(entry.service);
-      out.setOperation(entry.operation);
-      out.setVerdict(entry.verdict);
-      out.setRequestBytes(entry.requestBytes);
-      out.setRepeats(entry.repeats);
+      fillRecord(list[i], *entries[i]);
     }
     results.setDropped(log.droppedCount());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> explain(ExplainContext context) override {
+    auto params = context.getParams();
+    for (auto text : {params.getPeer(), params.getService(), params.getOperation()}) {
+      KJ_REQUIRE(text.size() <= MAX_QUESTION_TEXT, "a text of the question is too long", text.size());
+    }
+    explainPolicy(policy, {params.getPeer(), params.getService(), params.getOperation()})
+        .toIdl(policy, context.getResults().initExplanation());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> explainAudit(ExplainAuditContext context) override {
+    using Outcome = idl::DSoftBus::AuditOutcome;
+    auto id = context.getParams().getAuditId();
+    auto results = context.getResults();
+    results.setOutcome(id == 0 || id > log.lastId() ? Outcome::NEVER_GIVEN : Outcome::DROPPED);
+    log.forEachAfter(id == 0 ? 0 : id - 1, [&](const AuditEntry& entry) {
+      if (entry.id != id) return;
+      results.setOutcome(Outcome::OK);
+      fillRecord(results.initRecord(), entry);
+      explainDecision(policy, entry).toIdl(policy, results.initExplanation());
+    });
     return kj::READY_NOW;
   }
 
@@ -144,6 +170,7 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
   Discovery& discovery;
   AuditLog& log;
   kj::Timer& timer;
+  PolicyTable policy;
   kj::uint waiting = 0;
 
   // A place among the calls that may wait; given back when the call ends or is cancelled.
@@ -208,8 +235,9 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
 
 }  // namespace
 
-idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer) {
-  return kj::heap<DSoftBusImpl>(bus, discovery, audit, timer);
+idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer,
+                                        PolicyTable policy) {
+  return kj::heap<DSoftBusImpl>(bus, discovery, audit, timer, policy);
 }
 
 }  // namespace nexus

@@ -4,6 +4,7 @@
 // fails as DISCONNECTED once that has ended.
 #include "daemons/dsoftbusd/bus.h"
 #include "daemons/dsoftbusd/discovery.h"
+#include "daemons/dsoftbusd/policy-explain.h"
 #include "idl/dsoftbus.capnp.h"
 
 namespace nexus {
@@ -11,6 +12,11 @@ namespace nexus {
 // At most this many peers() and session() calls of one client may wait; one more is OVERLOADED.
 constexpr kj::uint MAX_WAITING_CALLS = 64;
 
-idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer);
+// The longest text of a question to explain(), bytes.
+constexpr size_t MAX_QUESTION_TEXT = 256;
+
+// policy: what the proxy of this node decides by.
+idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer,
+                                        PolicyTable policy);
 
 }  // namespace nexus

@@ -103,7 +103,7 @@ kj::Promise<idl::TcpListener::Client> Dsoftbusd::listen(idl::NetworkManager::Cli
 }
 
 idl::DSoftBus::Client Dsoftbusd::newBusClient() {
-  return newDSoftBusServer(bus, discovery, auditLog, timer);
+  return newDSoftBusServer(bus, discovery, auditLog, timer, PolicyTable{trust.all(), settings.rules});
 }
 
 // ---- status

@@ -8,6 +8,9 @@
 #include "tools/nexusctl/bus-identity-commands.h"
 #include "tools/nexusctl/bus-peers-command.h"
 #include "tools/nexusctl/bus-ping-command.h"
+#include "tools/nexusctl/policy-config-commands.h"
+#include "tools/nexusctl/policy-explain-command.h"
+#include "tools/nexusctl/policy-test-command.h"
 #include "tools/nexusctl/status-command.h"
 
 namespace nexus::ctl {
@@ -26,6 +29,7 @@ struct Group {
 constexpr Group GROUPS[] = {
     {"bus", "the bus between nodes"},
     {"audit", "what was decided about other nodes"},
+    {"policy", "what other nodes may do, and why"},
 };
 
 // One run: the tree, and where its options land.
@@ -122,6 +126,10 @@ kj::Vector<kj::Own<Command>> allCommands(Entropy& entropy) {
   commands.add(newBusIdCommand());
   commands.add(newBusTrustCommand());
   commands.add(newAuditTailCommand());
+  commands.add(newPolicyShowCommand());
+  commands.add(newPolicyCheckCommand());
+  commands.add(newPolicyExplainCommand());
+  commands.add(newPolicyTestCommand());
   return commands;
 }
 

@@ -1,0 +1,175 @@
+#include "daemons/dsoftbusd/policy-explain.h"
+
+#include "daemons/dsoftbusd/mux/mux-frame.h"
+#include "daemons/dsoftbusd/remote-services.h"
+
+namespace nexus {
+
+namespace {
+
+using Reason = idl::PolicyReason;
+using Mismatch = idl::PolicyMismatch;
+
+constexpr size_t MAX_SHOWN = 71;  // the longest name that a rule may have: "stream:" and 64 bytes
+
+// Questions may quote what another node sent.
+kj::String quoted(kj::StringPtr text) {
+  return kj::str('"', printableText(text, MAX_SHOWN), '"');
+}
+
+bool namesOperation(const PolicyRule& rule, kj::StringPtr operation) {
+  for (auto& name : rule.operations) {
+    if (name == operation) return true;
+  }
+  return false;
+}
+
+kj::Maybe<Mismatch> mismatchOf(const PolicyRule& rule, const PolicyQuestion& question) {
+  if (rule.peer != question.peer) return Mismatch::PEER;
+  if (rule.service != question.service) return Mismatch::SERVICE;
+  if (!namesOperation(rule, question.operation)) return Mismatch::OPERATION;
+  return nullptr;
+}
+
+bool isTrusted(kj::ArrayPtr<const TrustedPeer> peers, kj::StringPtr name) {
+  for (auto& peer : peers) {
+    if (peer.name == name) return true;
+  }
+  return false;
+}
+
+PolicyAnswer answer(Reason reason, kj::String sentence) {
+  PolicyAnswer answer;
+  answer.reason = reason;
+  answer.sentence = kj::mv(sentence);
+  return answer;
+}
+
+// What no rule can change; null when the table decides.
+kj::Maybe<PolicyAnswer> beyondTheTable(const PolicyTable& table, const PolicyQuestion& q) {
+  if (!isTrusted(table.peers, q.peer)) {
+    return answer(Reason::UNKNOWN_PEER, kj::str("no trust entry has the name ", quoted(q.peer),
+                                                "; add one first (on that node: nexusctl bus trust FILE)"));
+  }
+  if (q.service.startsWith(STREAM_SERVICE_PREFIX)) {
+    if (!isMuxStreamName(q.service.slice(STREAM_SERVICE_PREFIX.size()).asArray())) {
+      return answer(Reason::UNKNOWN_SERVICE, kj::str("the name of a stream has 1 to 64 visible ASCII characters"));
+    }
+    if (q.operation == STREAM_OPERATION) return nullptr;
+    return answer(Reason::NOT_OFFERED, kj::str("the only operation of a stream is ", STREAM_OPERATION));
+  }
+  KJ_IF_MAYBE (service, findRemoteService(q.service.asArray())) {
+    if (service->offers(q.operation)) return nullptr;
+    return answer(Reason::NOT_OFFERED,
+                  kj::str(service->name, " does not offer ", quoted(q.operation),
+                          " to other nodes, whatever a rule says; it offers: ", kj::strArray(service->offered, ", ")));
+  }
+  auto all = KJ_MAP(s, remoteServices()) {
+    return s.name;
+  };
+  return answer(Reason::UNKNOWN_SERVICE,
+                kj::str("there is no service ", quoted(q.service),
+                        " for other nodes; there are: ", kj::strArray(all, ", "), ", and stream:NAME"));
+}
+
+// A name as a TOML basic string.
+kj::String tomlString(kj::StringPtr name) {
+  kj::Vector<char> out;
+  out.add('"');
+  for (char c : name) {
+    if (c == '"' || c == '\\') out.add('\\');
+    out.add(c);
+  }
+  out.add('"');
+  return kj::heapString(out.begin(), out.size());
+}
+
+kj::String ruleToml(const PolicyQuestion& q) {
+  // A line that had to be altered to be shown would not be the rule.
+  if (printableText(q.peer, MAX_SHOWN) != q.peer || printableText(q.service, MAX_SHOWN) != q.service) return kj::str();
+  return kj::str("[[dsoftbusd.policy]]\npeer = ", tomlString(q.peer), "\nservice = ", tomlString(q.service),
+                 "\noperations = [", tomlString(q.operation), "]\n");
+}
+
+kj::StringPtr verdictSentence(CallStatus verdict) {
+  switch (verdict) {
+    case CallStatus::OK:
+    case CallStatus::DENIED:
+      return "the policy decided"_kj;
+    case CallStatus::MALFORMED:
+      return "the frame is not a request of that service; the policy was not asked"_kj;
+    case CallStatus::OVERSIZED:
+      return "the frame is longer than 256 bytes; the policy was not asked"_kj;
+    case CallStatus::RATE_LIMITED:
+      return "the peer called more often than ratePerSecond and rateBurst allow; the policy was not asked"_kj;
+    case CallStatus::BACKEND_FAILED:
+      return "the policy allowed it, but the service failed or is not running"_kj;
+    case CallStatus::TIMED_OUT:
+      return "the policy allowed it, but the service did not answer in time"_kj;
+    case CallStatus::UNAUTHENTICATED:
+      return "the caller's key is not in the trust table; the policy was not asked"_kj;
+    case CallStatus::REPLY_OVERSIZED:
+      return "the policy allowed it, but the reply is longer than 512 bytes"_kj;
+    case CallStatus::CANCELLED:
+      return "the policy allowed it, but the caller's session ended before the answer"_kj;
+  }
+  return "a verdict that is not known here"_kj;
+}
+
+void fillRule(const PolicyTable& table, size_t index, idl::PolicyExplanation::Rule::Builder out) {
+  auto& rule = table.rules[index];
+  out.setIndex(index);
+  out.setPeer(rule.peer);
+  out.setService(rule.service);
+  auto operations = out.initOperations(rule.operations.size());
+  for (auto i : kj::indices(rule.operations)) operations.set(i, rule.operations[i]);
+}
+
+}  // namespace
+
+void PolicyAnswer::toIdl(const PolicyTable& table, idl::PolicyExplanation::Builder out) const {
+  out.setAllowed(allowed());
+  out.setReason(reason);
+  if (reason == Reason::RULE) fillRule(table, rule, out.initRule());
+  auto list = out.initConsidered(considered.size());
+  for (auto i : kj::indices(considered)) {
+    fillRule(table, considered[i].rule, list[i].initRule());
+    list[i].setMismatch(considered[i].mismatch);
+  }
+  out.setSentence(sentence);
+  out.setToAllow(toAllow);
+}
+
+PolicyAnswer explainPolicy(const PolicyTable& table, const PolicyQuestion& q) {
+  auto beyond = beyondTheTable(table, q);
+  KJ_IF_MAYBE (reason, beyond) return kj::mv(*reason);
+  kj::Vector<PolicyAnswer::Considered> considered;
+  for (auto i : kj::indices(table.rules)) {
+    KJ_IF_MAYBE (mismatch, mismatchOf(table.rules[i], q)) {
+      considered.add(PolicyAnswer::Considered{i, *mismatch});
+    } else {
+      auto allowed = answer(Reason::RULE, kj::str("rule ", i, " names peer, service and operation"));
+      allowed.rule = i;
+      return allowed;
+    }
+  }
+  auto denied = answer(Reason::NO_RULE, kj::str("no rule allows ", quoted(q.operation), " of ", quoted(q.service),
+                                                " to ", quoted(q.peer), "; what no rule allows is denied"));
+  denied.considered = considered.releaseAsArray();
+  denied.toAllow = ruleToml(q);
+  return denied;
+}
+
+PolicyAnswer explainDecision(const PolicyTable& table, const AuditEntry& entry) {
+  if (entry.verdict != CallStatus::OK && entry.verdict != CallStatus::DENIED) {
+    return answer(Reason::OTHER_CHECK, kj::str(verdictSentence(entry.verdict)));
+  }
+  if (entry.service.size() >= AuditLog::MAX_TEXT) {
+    return answer(Reason::OTHER_CHECK,
+                  kj::str("the policy decided, but the record keeps only the first ", AuditLog::MAX_TEXT,
+                          " bytes of the service's name: ask with the whole name"));
+  }
+  return explainPolicy(table, {entry.peer, entry.service, entry.operation});
+}
+
+}  // namespace nexus

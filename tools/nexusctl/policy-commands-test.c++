@@ -1,0 +1,199 @@
+// The policy commands in this process: against configuration files, and against a node in memory that has refused a
+// call of another.
+#include <doctest/doctest.h>
+#include <kj/debug.h>
+#include <stdlib.h>
+
+#include <fstream>
+
+#include "libs/oslite-frames/bundlemgr-frames.h"
+#include "tests/sim/sim-bus-node.h"
+#include "tools/nexusctl/sim-doors.h"
+
+namespace nexus::ctl {
+namespace {
+
+constexpr auto TOML_A = R"(
+[dsoftbusd]
+nodeName = "node-a"
+allowTestIdentity = true
+testIdentity = "node-a"
+[[dsoftbusd.trust]]
+name = "node-b"
+testIdentity = "node-b"
+)"_kj;
+
+constexpr auto TOML_B = R"(
+[dsoftbusd]
+nodeName = "node-b"
+allowTestIdentity = true
+testIdentity = "node-b"
+[[dsoftbusd.trust]]
+name = "node-a"
+testIdentity = "node-a"
+[[dsoftbusd.policy]]
+peer = "node-a"
+service = "samgrd"
+operations = ["resolve-status"]
+)"_kj;
+
+struct Files {
+  kj::String folder = kj::str(getenv("TEST_TMPDIR"), "/policy-XXXXXX");
+  Files() { KJ_ASSERT(mkdtemp(folder.begin()) != nullptr); }
+  kj::String write(kj::StringPtr name, kj::StringPtr text) {
+    auto path = kj::str(folder, '/', name);
+    std::ofstream(path.cStr()) << text.cStr();
+    return path;
+  }
+};
+
+struct Fixture {
+  SimClock sim;
+  SimDoors doors{sim};
+  Files files;
+  kj::String config = files.write("b.toml", TOML_B);
+};
+
+// nexusctl runs on node b, which node a calls.
+struct LiveFixture : Fixture {
+  SimNetwork network{sim.timer};
+  kj::Own<SimBusNode> a, b;
+
+  explicit LiveFixture(kj::StringPtr tomlB = TOML_B) {
+    network.addNode("node-a", IpAddress::v4(10, 42, 0, 10));
+    network.addNode("node-b", IpAddress::v4(10, 42, 0, 11));
+    a = kj::heap<SimBusNode>(sim, network, "node-a", TOML_A);
+    b = kj::heap<SimBusNode>(sim, network, "node-b", tomlB);
+    doors.put("/run/nexus/bus.sock", b->bus());
+  }
+};
+
+TEST_CASE("a refused caller's audit id is explained on the node that refused, and the line it gives allows the call") {
+  kj::String line;
+  {
+    LiveFixture f;
+    auto refused = f.a->call("node-b", "bundlemgrd", bn::encodeList());
+    REQUIRE(refused.status == CallStatus::DENIED);
+    REQUIRE(refused.auditId > 0);
+    auto why = f.doors.run(kj::str("policy explain --audit ", refused.auditId));
+    CHECK(why.exit == Exit::OK);
+    CHECK(contains(why.out, "denied  peer node-a  service bundlemgrd  operation list"));
+    CHECK(contains(why.out, "DENY   no-rule"));
+    CHECK(contains(why.out, "considered  rule 0: node-a samgrd resolve-status  (service differs)"));
+
+    JsonDocument document(f.doors.run(kj::str("policy explain --json --audit ", refused.auditId)).out);
+    line = kj::str(document["toAllow"].getString());
+    CHECK(contains(why.out, line.cStr()));
+    CHECK(JsonDocument::field(document["audit"], "verdict").getString() == "denied");
+  }
+  LiveFixture allowed(kj::str(TOML_B, line));
+  auto answered = allowed.a->call("node-b", "bundlemgrd", bn::encodeList());
+  CHECK(answered.status == CallStatus::OK);
+  auto now = allowed.doors.run(kj::str("policy explain --audit ", answered.auditId));
+  CHECK(contains(now.out, "ALLOW  rule"));
+  CHECK(contains(now.out, "decided by  rule 1: node-a bundlemgrd list"));
+}
+
+TEST_CASE("what the policy did not decide is explained as what it is, and an id that nobody gave is exit 4") {
+  LiveFixture f;
+  auto malformed = f.a->call("node-b", "samgrd", "x"_kj.asBytes());
+  REQUIRE(malformed.status == CallStatus::MALFORMED);
+  auto why = f.doors.run(kj::str("policy explain --audit ", malformed.auditId));
+  CHECK(contains(why.out, "other-check  the frame is not a request of that service"));
+  auto unknown = f.doors.run("policy explain --audit 99");
+  CHECK(unknown.exit == Exit::NOT_FOUND);
+  CHECK(contains(unknown.err, "There is no audit record 99"));
+}
+
+TEST_CASE("a question has the same answer from the running daemon and from its configuration file") {
+  LiveFixture f;
+  for (auto service : {"samgrd", "bundlemgrd", "vaultd", "stream:app/sync"}) {
+    for (auto operation : {"resolve-status", "register", "list", "open"}) {
+      for (auto peer : {"node-a", "node-x"}) {
+        auto question = kj::str("policy explain --json --peer ", peer, " --service ", service, " --op ", operation);
+        auto live = f.doors.run(question), file = f.doors.run(kj::str(question, " --config ", f.config));
+        CHECK(live.exit == Exit::OK);
+        CHECK(live.out == file.out);
+        bool allowed = contains(question, "--peer node-a --service samgrd --op resolve-status");
+        CHECK(JsonDocument(live.out)["allowed"].getBoolean() == allowed);
+      }
+    }
+  }
+}
+
+TEST_CASE("half a question, or a question and an audit id, is a usage error") {
+  Fixture f;
+  for (auto line : {"policy explain", "policy explain --peer node-a", "policy explain --peer node-a --service samgrd",
+                    "policy explain --service samgrd --op list", "policy explain --audit 1 --config x",
+                    "policy explain --audit 1 --peer a --service b --op c"}) {
+    CAPTURE(line);
+    CHECK(f.doors.run(line).exit == Exit::USAGE);
+  }
+}
+
+TEST_CASE("show and check tell of a good file; a bad one is exit 8 with the place, a missing one exit 4") {
+  Fixture f;
+  auto show = f.doors.run(kj::str("policy show --config ", f.config));
+  CHECK(show.exit == Exit::OK);
+  CHECK(contains(show.out, "0     node-a  samgrd   resolve-status\n"));
+  auto check = f.doors.run(kj::str("policy check --config ", f.config));
+  CHECK(check.exit == Exit::OK);
+  CHECK(contains(check.out, "ok, 1 rules, 1 peers, publicly known TEST keys"));
+
+  auto unknownPeer = f.files.write("peer.toml", kj::str(TOML_B, "[[dsoftbusd.policy]]\npeer = \"node-z\"\n"));
+  auto unknownKey = f.files.write("key.toml", "[dsoftbusd]\nnodName = \"b\"\n");
+  auto noToml = f.files.write("no.toml", "[dsoftbusd\n");
+  for (auto command : {"show", "check"}) {
+    auto peer = f.doors.run(kj::str("policy ", command, " --config ", unknownPeer));
+    CHECK(peer.exit == Exit::BAD_CONFIG);
+    CHECK(contains(peer.err, "node-z"));
+    auto key = f.doors.run(kj::str("policy ", command, " --config ", unknownKey));
+    CHECK(key.exit == Exit::BAD_CONFIG);
+    CHECK(contains(key.err, "key.toml:2:"));
+    CHECK(f.doors.run(kj::str("policy ", command, " --config ", noToml)).exit == Exit::BAD_CONFIG);
+    CHECK(f.doors.run(kj::str("policy ", command, " --config ", f.files.folder, "/missing")).exit == Exit::NOT_FOUND);
+  }
+}
+
+TEST_CASE("a configuration is checked without its identity file being opened") {
+  Fixture f;
+  auto path = f.files.write("id.toml", "[dsoftbusd]\nnodeName = \"b\"\nidentityFile = \"/nonexistent/identity\"\n");
+  CHECK(f.doors.run(kj::str("policy check --config ", path)).exit == Exit::OK);
+}
+
+TEST_CASE("expectations that hold are exit 0; each that does not is told with its line and exit 1") {
+  LiveFixture f;
+  auto good = f.files.write(
+      "good", "# who may what\n\nallow node-a samgrd resolve-status\r\ndeny node-a samgrd register # kept\n");
+  auto bad = f.files.write(
+      "bad", "allow node-a samgrd resolve-status\nallow node-a bundlemgrd list\ndeny node-a samgrd resolve-status\n");
+  for (auto& source : {kj::str(), kj::str(" --config ", f.config)}) {
+    auto met = f.doors.run(kj::str("policy test ", good, source));
+    CHECK(met.exit == Exit::OK);
+    CHECK(contains(met.out, "2 of 2 expectations met"));
+    auto missed = f.doors.run(kj::str("policy test ", bad, source));
+    CHECK(missed.exit == Exit::OTHER);
+    CHECK_FALSE(contains(missed.out, "bad:1:"));
+    CHECK(contains(missed.out, "bad:2: allow node-a bundlemgrd list\n  but: no rule allows"));
+    CHECK(contains(missed.out, "bad:3: deny node-a samgrd resolve-status\n  but: rule 0 names"));
+    CHECK(contains(missed.out, "1 of 3 expectations met"));
+    JsonDocument document(f.doors.run(kj::str("policy test --json ", bad, source)).out);
+    CHECK(document["failed"].getArray().size() == 2);
+  }
+}
+
+TEST_CASE("an expectation file that says nothing, or something else, is exit 8") {
+  Fixture f;
+  for (auto text :
+       {"", "# only a comment\n", "allow node-a samgrd\n", "permit node-a samgrd list\n", "allow a b c d\n"}) {
+    auto path = f.files.write("expectations", text);
+    auto result = f.doors.run(kj::str("policy test ", path, " --config ", f.config));
+    CAPTURE(text);
+    CHECK(result.exit == Exit::BAD_CONFIG);
+  }
+  CHECK(contains(f.doors.run(kj::str("policy test ", f.files.write("x", "\nallow a\n"), " --config ", f.config)).err,
+                 "x:2:"));
+}
+
+}  // namespace
+}  // namespace nexus::ctl

@@ -1,0 +1,79 @@
+#include "tools/nexusctl/policy-config-commands.h"
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "tools/nexusctl/policy-source.h"
+
+namespace nexus::ctl {
+
+namespace {
+
+Report shown(const BusSettings& settings) {
+  Report report;
+  report.json = document("nexus.policy/1");
+  auto list = Json::array();
+  Table table(row("RULE", "PEER", "SERVICE", "OPERATIONS"));
+  for (auto i : kj::indices(settings.rules)) {
+    auto& rule = settings.rules[i];
+    table.add(row(i, rule.peer, rule.service, kj::strArray(rule.operations, ",")));
+    Json item;
+    auto operations = Json::array();
+    for (auto& operation : rule.operations) operations.add(clean(operation));
+    item.set("index", uint64_t(i)).set("peer", clean(rule.peer)).set("service", clean(rule.service));
+    item.set("operations", kj::mv(operations));
+    list.add(kj::mv(item));
+  }
+  report.json.set("node", clean(settings.nodeName)).set("default", "deny").set("rules", kj::mv(list));
+  report.text = kj::str(table.text(), "what no rule allows is denied\n");
+  return report;
+}
+
+Report checked(kj::StringPtr path, const BusSettings& settings) {
+  Report report;
+  report.json = document("nexus.policy-check/1");
+  report.json.set("file", clean(path)).set("ok", true).set("rules", uint64_t(settings.rules.size()));
+  report.json.set("peers", uint64_t(settings.trust.size())).set("testKeys", settings.usesTestKeys);
+  report.text = kj::str(clean(path), ": ok, ", settings.rules.size(), " rules, ", settings.trust.size(), " peers",
+                        settings.usesTestKeys ? ", publicly known TEST keys" : "", '\n');
+  return report;
+}
+
+class PolicyConfigCommand final : public Command {
+ public:
+  explicit PolicyConfigCommand(bool show) : show(show) {}
+
+  kj::StringPtr path() const override { return show ? "policy show"_kj : "policy check"_kj; }
+  kj::StringPtr about() const override {
+    return show ? "the rules of a configuration, as dsoftbusd takes them"_kj
+                : "whether dsoftbusd would take a configuration, and what is wrong"_kj;
+  }
+  kj::StringPtr example() const override { return "--config dsoftbusd.toml"_kj; }
+
+  void declare(CLI::App& app) override {
+    app.add_option("--config", config, "the configuration file (TOML)")->required();
+  }
+
+  kj::Promise<Report> run(Context& context) override {
+    auto settings = readPolicyConfig(config.c_str());
+    KJ_IF_MAYBE (wrong, settings.tryGet<Report>()) return kj::mv(*wrong);
+    auto& good = settings.get<BusSettings>();
+    return show ? shown(good) : checked(config.c_str(), good);
+  }
+
+ private:
+  bool show;
+  std::string config;
+};
+
+}  // namespace
+
+kj::Own<Command> newPolicyShowCommand() {
+  return kj::heap<PolicyConfigCommand>(true);
+}
+
+kj::Own<Command> newPolicyCheckCommand() {
+  return kj::heap<PolicyConfigCommand>(false);
+}
+
+}  // namespace nexus::ctl

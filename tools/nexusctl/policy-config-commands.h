@@ -1,0 +1,11 @@
+#pragma once
+// nexusctl policy show and policy check: the policy of a configuration file as dsoftbusd would take it, or the first
+// thing that is wrong with it. These ask no daemon.
+#include "tools/nexusctl/command.h"
+
+namespace nexus::ctl {
+
+kj::Own<Command> newPolicyShowCommand();
+kj::Own<Command> newPolicyCheckCommand();
+
+}  // namespace nexus::ctl
