@@ -250,8 +250,8 @@ TEST_CASE("each way of not being answered has its exit code and one sentence wit
   check("bus peers --bus /theirs", Exit::DENIED, "may not connect to /theirs");
   check("bus peers --bus /busy", Exit::TIMED_OUT, "/busy");
   check("bus peers --bus /old", Exit::UNSUPPORTED, "does not support");
-  check("bus peers --bus /full", Exit::OTHER, "");
-  check("bus peers --bus /bug", Exit::OTHER, "");
+  check("bus peers --bus /full", Exit::OTHER, "what it said");
+  check("bus peers --bus /bug", Exit::OTHER, "what it said");
 }
 
 }  // namespace

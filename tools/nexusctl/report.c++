@@ -46,7 +46,7 @@ Report failure(Exit exit, kj::StringPtr sentence, kj::StringPtr remedy) {
   json.set("error", errorJson(exit, sentence, remedy));
   auto text =
       remedy.size() > 0 ? kj::str(clean(sentence), "\n  ", clean(remedy), '\n') : kj::str(clean(sentence), '\n');
-  return {exit, kj::mv(text), kj::mv(json)};
+  return {exit, kj::mv(text), kj::mv(json), true};
 }
 
 Json document(kj::StringPtr schema) {
@@ -57,9 +57,7 @@ Json document(kj::StringPtr schema) {
 
 Printed print(const Report& report, bool asJson) {
   if (asJson) return {report.json.text(), kj::String()};
-  // What was asked for goes to standard output even if the answer is no; a failure to answer goes to standard error.
-  bool answered = report.exit == Exit::OK || report.exit == Exit::OTHER;
-  if (answered) return {kj::str(report.text), kj::String()};
+  if (!report.failed) return {kj::str(report.text), kj::String()};
   return {kj::String(), kj::str(report.text)};
 }
 

@@ -24,8 +24,9 @@ kj::StringPtr exitName(Exit exit);  // "not-running": `error.kind` in JSON
 
 struct Report {
   Exit exit = Exit::OK;
-  kj::String text;  // whole lines
-  Json json;        // an object
+  kj::String text;      // whole lines
+  Json json;            // an object
+  bool failed = false;  // there is no answer: the text goes to standard error
 };
 
 // One sentence and, if there is one, what to do about it.

@@ -127,6 +127,7 @@ class StatusCommand final : public Command {
     // Some answered: that is an answer. None did: the first reason counts.
     if (!any) {
       report.exit = worst;
+      report.failed = true;
       report.json.set("error", errorJson(worst, "No daemon of this node answered."));
     }
     return report;
