@@ -148,6 +148,12 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
   void setExitStatus(int status) override { endStatus = status; }
   int exitStatus() const { return endStatus; }
 
+  // No call is accepted any more, and everything that clients hold is dropped.
+  void closeConnections() {
+    tasks.clear();
+    servers.clear();
+  }
+
   kj::Array<kj::String> exportNames() override {
     return KJ_MAP(e, exports) {
       return kj::str(e.key);
@@ -309,10 +315,24 @@ int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchem
     }
     auto stopped = io.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io.unixEventPort.onSignal(SIGINT)).ignoreResult();
     auto broken = context.whenBroken();
-    kj::evalNow([&] { return run(context, message.getRoot<capnp::AnyStruct>().asReader()); })
-        .exclusiveJoin(kj::mv(broken))
-        .exclusiveJoin(kj::mv(stopped))
-        .wait(io.waitScope);
+    bool ended = false;
+    auto daemon = kj::evalNow([&] { return run(context, message.getRoot<capnp::AnyStruct>().asReader()); })
+                      .attach(kj::defer([&ended] { ended = true; }))
+                      .fork();
+    auto end = kj::runCatchingExceptions(
+        [&] { daemon.addBranch().exclusiveJoin(kj::mv(broken)).exclusiveJoin(kj::mv(stopped)).wait(io.waitScope); });
+    if (ended) {
+      // What clients still hold refers to what is gone: the kernel closes their connections.
+      status = context.exitStatus();
+      KJ_IF_MAYBE (exception, end) {
+        complain(sentenceOf(exception->getDescription()));
+        status = exitStatusOf(*exception);
+      }
+      _exit(status);
+    }
+    // The daemon is still whole: first its clients go, then it.
+    context.closeConnections();
+    KJ_IF_MAYBE (exception, end) kj::throwFatalException(kj::mv(*exception));
     status = context.exitStatus();
   });
   KJ_IF_MAYBE (exception, failure) {

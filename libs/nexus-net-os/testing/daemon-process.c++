@@ -65,7 +65,7 @@ DaemonProcess::DaemonProcess(kj::StringPtr binary, kj::ArrayPtr<const kj::String
   // AddressSanitizer looks for leaks through ptrace at the end, which a daemon's system call list kills; in-process
   // tests look for them.
   auto* asan = getenv("ASAN_OPTIONS");
-  setenv("ASAN_OPTIONS", kj::str(asan == nullptr ? "" : asan, ":detect_leaks=0").cStr(), 1);
+  setenv("ASAN_OPTIONS", kj::str(asan == nullptr ? "" : asan, ":detect_leaks=0:color=never").cStr(), 1);
   setenv("LISTEN_FDS", kj::str(sockets.size()).cStr(), 1);
   setenv("LISTEN_FDNAMES", names.cStr(), 1);
   execv(binary.cStr(), argv.begin());
