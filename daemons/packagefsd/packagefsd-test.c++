@@ -148,7 +148,8 @@ TEST_CASE("the daemon serves its clients under its system call list") {
 }
 
 TEST_CASE("a store that is missing ends the start with its name and the remedy") {
-  auto config = kj::str("/tmp/packagefsd-missing-", getpid(), ".toml");
+  TemporaryStore unused;  // for a name that no other run has
+  auto config = kj::str(unused.root.c_str(), ".toml");
   std::ofstream(config.cStr()) << "[packagefsd]\nstore = \"/nonexistent/store\"\n";
   KJ_DEFER(std::filesystem::remove(config.cStr()));
   DaemonProcess daemon("daemons/packagefsd/packagefsd", {"packagefs-alice"_kj}, {"--config"_kj, kj::StringPtr(config)});

@@ -176,7 +176,8 @@ TEST_CASE("the daemon keeps values over a restart, under its system call list") 
 }
 
 TEST_CASE("a folder that is missing ends the start with its name and the remedy") {
-  auto config = kj::str("/tmp/statefsd-missing-", getpid(), ".toml");
+  TemporaryFolder unused;  // for a name that no other run has
+  auto config = kj::str(unused.root.c_str(), ".toml");
   std::ofstream(config.cStr()) << "[statefsd]\nfolder = \"/nonexistent/state\"\n";
   KJ_DEFER(std::filesystem::remove(config.cStr()));
   DaemonProcess daemon("daemons/statefsd/statefsd", {"statefs-alice"_kj}, {"--config"_kj, kj::StringPtr(config)});
