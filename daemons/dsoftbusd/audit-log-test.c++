@@ -44,6 +44,20 @@ TEST_CASE("a record keeps who asked for what, the verdict, the size and the time
   REQUIRE(lines.lines.size() == 1);
 }
 
+TEST_CASE("an allowed call leaves a line too, once the log level is the daemon's") {
+  kj::_::Debug::setLogLevel(kj::LogSeverity::INFO);
+  KJ_DEFER(kj::_::Debug::setLogLevel(kj::LogSeverity::WARNING));
+  Lines lines;
+  SimClock sim;
+  AuditLog log(sim.timer);
+  log.append("node-a", "samgrd", "resolve-status", CallStatus::OK, 15);
+  REQUIRE(lines.lines.size() == 1);
+  std::string line = lines.lines[0].cStr();
+  for (auto part : {"audit", "id = 1", "node-a", "samgrd", "resolve-status", "verdict = ok", "bytes = 15"}) {
+    CHECK_MESSAGE(line.find(part) != std::string::npos, line);
+  }
+}
+
 TEST_CASE("the ring drops the oldest record, counts it, and never uses an id twice") {
   Lines lines;
   SimClock sim;
