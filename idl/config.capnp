@@ -94,6 +94,8 @@ struct Dsoftbusd {
     # Instead of both, for bring-up: the peer's test identity.
     dial @4 :Bool = true;
     # false: never dial this peer, wait for it to dial. Either way there is one session; two dials at once leave that of the lower device id.
+    address @5 :Text;
+    # Where to dial this peer also when no announcement of it is heard: "10.0.0.2" (session port 34567), "10.0.0.2:34568", "[fe80::2]:34567".
   }
 
   struct Rule {

@@ -78,7 +78,7 @@ class BusNode {
     KJ_ASSERT(response.getOutcome() == idl::Outcome::OK);
     acceptor = newNetAcceptor(response.getListener());
     transport = newNetTransport(KJ_ASSERT_NONNULL(manager));
-    bus->setTransport(*transport);
+    bus->setTransport(0, *transport);
     accepting = bus->acceptLoop(*acceptor).eagerlyEvaluate([](kj::Exception&&) {});
   }
 
@@ -91,7 +91,10 @@ class BusNode {
   }
 
   SocketAddress socketAddress() const { return {address, PORT}; }
-  void knows(BusNode& other) { bus->setAddress(other.own.deviceId(), other.socketAddress()); }
+  void knows(BusNode& other) {
+    PeerRoute route{0, other.socketAddress()};
+    bus->setRoutes(other.own.deviceId(), kj::arrayPtr(&route, 1));
+  }
   PeerLink& link(kj::StringPtr peer) { return KJ_ASSERT_NONNULL(bus->findLink(peer)); }
   kj::Own<Session> session(kj::StringPtr peer) {
     return KJ_ASSERT_NONNULL(link(peer).session(), "no live session", link(peer).reason());

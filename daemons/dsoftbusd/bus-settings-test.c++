@@ -26,6 +26,7 @@ name = "node-c"
 deviceId = "0e6e38473bb6404b02defe9695dd5a5dfb98946cb27e8981810785fab2dee38c"
 staticKey = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"
 dial = false
+address = "10.0.0.9"
 [[dsoftbusd.policy]]
 peer = "node-b"
 service = "samgrd"
@@ -70,6 +71,8 @@ TEST_CASE("a whole configuration becomes typed settings") {
   REQUIRE(s.trust.size() == 2);
   CHECK(s.trust[0].dial);
   CHECK_FALSE(s.trust[1].dial);
+  CHECK(s.trust[0].address == nullptr);
+  CHECK(KJ_ASSERT_NONNULL(s.trust[1].address) == SocketAddress{IpAddress::v4(10, 0, 0, 9), 34567});
   CHECK(s.trust[0].identity.deviceId == DeviceIdentity::forTest("node-b").deviceId());
   CHECK(toHex(s.trust[1].identity.staticKey).startsWith("8520f009"));
   CHECK(s.rules.size() == 1);
@@ -153,6 +156,15 @@ TEST_CASE("the tables are bounded") {
   CHECK(check(toml).is<BusSettings>());
   refuses(kj::str(toml, "[[dsoftbusd.trust]]\nname = \"one-more\"\ntestIdentity = \"one-more\"\n"),
           "at most 64 trust entries");
+}
+
+TEST_CASE("the address of a trust entry is one host, with or without a port") {
+  auto checked = check(changed("\"10.0.0.9\"", "\"[fe80::2]:34568\""));
+  REQUIRE(checked.is<BusSettings>());
+  CHECK(kj::str(KJ_ASSERT_NONNULL(checked.get<BusSettings>().trust[1].address)) == "[fe80::2]:34568");
+  for (auto wrong : {"\"node-c\"", "\"*:34567\"", "\"10.0.0.9:0\"", "\"239.42.0.1\"", "\"10.0.0.9:34567x\""}) {
+    refuses(changed("\"10.0.0.9\"", wrong), "trust entry \"node-c\": address \"");
+  }
 }
 
 }  // namespace

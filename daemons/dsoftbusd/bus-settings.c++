@@ -12,6 +12,7 @@ namespace {
 using Text = capnp::Text::Reader;
 
 constexpr size_t MAX_NAME_BYTES = 64;
+constexpr uint16_t DEFAULT_SESSION_PORT = 34567;
 
 // Checks one configuration; the first fault is the answer.
 class Checker {
@@ -112,7 +113,7 @@ class Checker {
     }
     kj::Vector<SocketAddress> unicast;
     for (auto text : config.getUnicastPeers()) {
-      auto parsed = unicastPeer(text);
+      auto parsed = hostOf(text, config.getDiscoveryPort());
       KJ_IF_MAYBE (to, parsed)
         unicast.add(*to);
       else
@@ -135,6 +136,11 @@ class Checker {
   kj::OneOf<TrustedPeer, SettingsError> trusted(config::Dsoftbusd::Trust::Reader entry) {
     auto name = entry.getName();
     if (name.size() == 0 || name.size() > MAX_NAME_BYTES) return error("a trust entry needs a name of 1 to 64 bytes");
+    auto address = entry.getAddress().size() == 0 ? nullptr : hostOf(entry.getAddress(), DEFAULT_SESSION_PORT);
+    if (entry.getAddress().size() > 0 && address == nullptr) {
+      return error("trust entry \"", name, "\": address \"", entry.getAddress(),
+                   "\" is none; write 10.0.0.2 or 10.0.0.2:34567");
+    }
     if (entry.getTestIdentity().size() > 0) {
       if (entry.getDeviceId().size() > 0 || entry.getStaticKey().size() > 0) {
         return error("trust entry \"", name, "\": give either testIdentity, or deviceId and staticKey");
@@ -145,14 +151,14 @@ class Checker {
       }
       usesTestKeys = true;
       return TrustedPeer{kj::str(name), DeviceIdentity::forTest(entry.getTestIdentity()).publicIdentity(),
-                         entry.getDial()};
+                         entry.getDial(), address};
     }
     if (!isDeviceId(entry.getDeviceId())) {
       return error("trust entry \"", name, "\": deviceId must be 64 lowercase hexadecimal digits");
     }
     auto key = tryParseKeyBytes(entry.getStaticKey());
     KJ_IF_MAYBE (k, key) {
-      return TrustedPeer{kj::str(name), PublicIdentity{kj::str(entry.getDeviceId()), *k}, entry.getDial()};
+      return TrustedPeer{kj::str(name), PublicIdentity{kj::str(entry.getDeviceId()), *k}, entry.getDial(), address};
     }
     return error("trust entry \"", name, "\" has no key: staticKey must be 64 hexadecimal digits");
   }
@@ -193,16 +199,18 @@ class Checker {
                  "\"; there are: ", there, ", and stream:NAME");
   }
 
-  kj::Maybe<SocketAddress> unicastPeer(kj::StringPtr text) {
+  // "10.0.0.2" or "10.0.0.2:34567": one host.
+  static kj::Maybe<SocketAddress> hostOf(kj::StringPtr text, uint16_t usualPort) {
+    kj::Maybe<SocketAddress> result;
     KJ_IF_MAYBE (address, IpAddress::tryParse(text)) {
-      if (address->isAny()) return nullptr;
-      return SocketAddress{*address, config.getDiscoveryPort()};
+      result = SocketAddress{*address, usualPort};
+    } else {
+      result = SocketAddress::tryParse(text);
     }
-    KJ_IF_MAYBE (to, SocketAddress::tryParse(text)) {
-      if (to->address.isAny() || to->port == 0) return nullptr;
-      return *to;
+    KJ_IF_MAYBE (to, result) {
+      if (to->address.isAny() || to->address.isMulticast() || to->port == 0) return nullptr;
     }
-    return nullptr;
+    return result;
   }
 };
 

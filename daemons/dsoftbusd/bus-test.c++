@@ -12,10 +12,11 @@ const auto A = IpAddress::v4(10, 42, 0, 10), B = IpAddress::v4(10, 42, 0, 11), X
 // node-b has the lower device id of the two.
 struct Fixture {
   SimClock sim;
-  SimNetwork network{sim.timer};
+  SimNetwork network;
   kj::Own<BusNode> a, b;
 
-  explicit Fixture(LinkLimits limits = {}) {
+  explicit Fixture(LinkLimits limits = {}, SimNetwork::Options options = SimNetwork::Options())
+      : network(sim.timer, options) {
     network.addNode("node-a", A);
     network.addNode("node-b", B);
     network.addNode("x", X);
@@ -258,6 +259,46 @@ TEST_CASE("half-open handshakes are bounded per source and give their places bac
   f.sim.advance(100 * kj::MILLISECONDS);
   CHECK(f.b->bus->halfOpenCount() == 0);
   CHECK(f.b->bus->counters().handshakeFailures == 4);
+}
+
+TEST_CASE("of several addresses of a peer the ones that do not lead to it are passed over") {
+  Fixture f;
+  // Nobody listens on the third machine.
+  PeerRoute heard[] = {{0, {X, BusNode::PORT}}, {0, f.b->socketAddress()}};
+  f.a->bus->setRoutes(f.b->own.deviceId(), heard);
+  f.sim.advance(1 * kj::SECONDS);
+  CHECK(f.a->link("node-b").state() == idl::SessionState::READY);
+  CHECK(f.a->link("node-b").counters().dialFailures == 1);
+}
+
+TEST_CASE("a peer that has moved to another address is dialled there as soon as it is heard there") {
+  Fixture f;
+  f.connect();
+  f.network.cut("node-b");
+  f.sim.advance(15 * kj::SECONDS);
+  CHECK(f.a->link("node-b").state() != idl::SessionState::READY);
+  f.b->stop();
+  f.network.addNode("elsewhere", IpAddress::v4(10, 42, 0, 12));
+  f.b->name = kj::str("elsewhere");
+  f.b->address = IpAddress::v4(10, 42, 0, 12);
+  f.b->start();
+  f.a->knows(*f.b);
+  f.sim.advance(3 * kj::SECONDS);
+  CHECK(f.a->link("node-b").state() == idl::SessionState::READY);
+  CHECK(f.sim.run(f.a->session("node-b")->ping(nullptr)).size() == 0);
+}
+
+TEST_CASE("an address that never answers is given up after ten seconds, however long the stack would try") {
+  SimNetwork::Options patient;
+  patient.connectTimeout = 1 * kj::MINUTES;
+  Fixture f({}, patient);
+  f.network.cut("x");
+  PeerRoute heard[] = {{0, {X, BusNode::PORT}}, {0, f.b->socketAddress()}};
+  f.a->bus->setRoutes(f.b->own.deviceId(), heard);
+  f.sim.advance(9900 * kj::MILLISECONDS);
+  CHECK(f.a->link("node-b").state() == idl::SessionState::DIALING);
+  f.sim.advance(1 * kj::SECONDS);
+  CHECK(f.a->link("node-b").state() == idl::SessionState::READY);
 }
 
 }  // namespace

@@ -24,13 +24,13 @@ Bus::Bus(LinkContext& context, const TrustTable& trust, const HalfOpenLimits& li
 
 Bus::~Bus() noexcept(false) = default;
 
-void Bus::setTransport(kj::Maybe<Transport&> transport) {
-  for (auto& link : allLinks) link->setTransport(transport);
+void Bus::setTransport(size_t at, kj::Maybe<Transport&> transport) {
+  for (auto& link : allLinks) link->setTransport(at, transport);
 }
 
-void Bus::setAddress(kj::StringPtr deviceId, kj::Maybe<SocketAddress> address) {
+void Bus::setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes) {
   for (auto& link : allLinks) {
-    if (link->peer().identity.deviceId == deviceId) link->setAddress(address);
+    if (link->peer().identity.deviceId == deviceId) link->setRoutes(routes);
   }
 }
 

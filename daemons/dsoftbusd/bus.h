@@ -16,13 +16,13 @@ class Bus final : private kj::TaskSet::ErrorHandler {
   ~Bus() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Bus);
 
-  // The stack is there, or gone (null).
-  void setTransport(kj::Maybe<Transport&> transport);
+  // A link of this node is there, or gone (null). Links are numbered as the configuration lists them.
+  void setTransport(size_t link, kj::Maybe<Transport&> transport);
 
-  // Where a trusted peer is, or null; other device ids are ignored.
-  void setAddress(kj::StringPtr deviceId, kj::Maybe<SocketAddress> address);
+  // Where a trusted peer is, best first; empty when nobody knows. Other device ids are ignored.
+  void setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes);
 
-  // Takes connections until it fails, which is when the stack is gone. acceptor outlives the promise.
+  // Takes the connections of one link until it fails, which is when the stack is gone. acceptor outlives the promise.
   kj::Promise<void> acceptLoop(Acceptor& acceptor);
 
   // By name or device id.

@@ -59,10 +59,10 @@ TEST_CASE("a peer that this node's network policy forbids to dial is unreachable
   Fixture f;
   NetPolicy nothing;
   auto denied = newNetTransport(f.network.manager("node-a", kj::mv(nothing)));
-  f.a->bus->setTransport(*denied);
+  f.a->bus->setTransport(0, *denied);
   f.a->knows(*f.b);
   CHECK(f.sim.run(f.ask("node-b")).getOutcome() == idl::DSoftBus::Outcome::UNREACHABLE);
-  f.a->bus->setTransport(*f.a->transport);
+  f.a->bus->setTransport(0, *f.a->transport);
   CHECK(f.sim.run(f.ask("node-b")).getOutcome() == idl::DSoftBus::Outcome::OK);
 }
 

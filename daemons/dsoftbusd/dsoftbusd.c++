@@ -44,7 +44,14 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
       context{settings.identity, timer, entropy, proxy, auditLog, observer, limits},
       bus(context, trust),
       discovery(timer, kj::mv(settings.discovery), announceOf(settings), trust, auditLog, observer,
-                [this](kj::StringPtr deviceId, kj::Maybe<SocketAddress> at) { bus.setAddress(deviceId, at); }),
+                [this](kj::StringPtr deviceId, kj::Maybe<SocketAddress> at) {
+                  KJ_IF_MAYBE (address, at) {
+                    PeerRoute route{0, *address};
+                    bus.setRoutes(deviceId, kj::arrayPtr(&route, 1));
+                  } else {
+                    bus.setRoutes(deviceId, nullptr);
+                  }
+                }),
       stackState(kj::str("waits for the network stack")) {}
 
 Dsoftbusd::~Dsoftbusd() noexcept(false) = default;
@@ -56,7 +63,7 @@ kj::Promise<void> Dsoftbusd::run() {
     co_await kj::evalNow([this] { return runOnStack(); }).catch_([this](kj::Exception&& exception) {
       stackState = kj::str("the network stack was lost: ", exception.getDescription());
     });
-    bus.setTransport(nullptr);
+    bus.setTransport(0, nullptr);
     KJ_LOG(WARNING, "opens the network again", stackState);
     if (stacksOpened > openedBefore) backoff.reset();
     co_await timer.afterDelay(backoff.next());
@@ -73,8 +80,8 @@ kj::Promise<void> Dsoftbusd::runOnStack() {
   stacksOpened++;
   stackState = kj::str("listens on port ", settings.sessionPort);
   observer.onTransportUp();
-  bus.setTransport(*transport);
-  KJ_DEFER(bus.setTransport(nullptr));
+  bus.setTransport(0, *transport);
+  KJ_DEFER(bus.setTransport(0, nullptr));
   co_await discovery.run().exclusiveJoin(bus.acceptLoop(*acceptor)).exclusiveJoin(network.whenLost());
   stackState = kj::str("the network stack ended");
 }

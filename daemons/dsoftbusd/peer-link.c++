@@ -10,6 +10,7 @@ PeerLink::PeerLink(LinkContext& context, const TrustedPeer& peer)
     : context(context),
       trusted(peer),
       peerIsLower(peer.identity.deviceId < context.own.deviceId()),
+      routes(peer.address),
       backoff(context.limits.firstDelay, context.limits.largestDelay),
       notBefore(context.timer.now()),
       lastDial(context.timer.now() - context.limits.dialSpacing),
@@ -21,9 +22,8 @@ PeerLink::~PeerLink() noexcept(false) = default;
 
 // ---- what the link is told
 
-void PeerLink::setTransport(kj::Maybe<Transport&> newTransport) {
-  transport = newTransport;
-  dialDenied = false;
+void PeerLink::setTransport(size_t link, kj::Maybe<Transport&> transport) {
+  routes.setTransport(link, transport);
   if (transport != nullptr) {
     backoff.reset();
     notBefore = context.timer.now();
@@ -31,10 +31,10 @@ void PeerLink::setTransport(kj::Maybe<Transport&> newTransport) {
   wake.fire();
 }
 
-void PeerLink::setAddress(kj::Maybe<SocketAddress> newAddress) {
-  bool changed = address != newAddress;
-  address = newAddress;
-  if (address == nullptr) return;
+void PeerLink::setRoutes(kj::ArrayPtr<const PeerRoute> heard) {
+  bool changed = routes.setHeard(heard);
+  if (changed) moved.fire();
+  if (heard.size() == 0) return;
   // A peer that announces itself is worth a dial, except when it has just said that it does not want us.
   if (changed || currentState != State::REFUSED) bringForward();
 }
@@ -123,12 +123,13 @@ kj::Promise<void> PeerLink::loop() {
 kj::Promise<void> PeerLink::waitForWork() {
   for (;;) {
     if (candidate != nullptr) co_return;
-    if (transport == nullptr) {
+    if (!routes.hasLink()) {
       setIdle("the network stack is not there");
     } else if (!trusted.dial) {
       setIdle("waits for the peer to dial");
-    } else if (address == nullptr) {
-      setIdle("no announcement of the peer is known");
+    } else if (routes.next() == nullptr) {
+      setIdle(routes.isKnown() ? "the link over which the peer was heard is not there"
+                               : "no announcement of the peer is known");
     } else if (context.timer.now() >= notBefore) {
       co_return;
     } else {
@@ -148,21 +149,23 @@ kj::Promise<kj::Maybe<kj::Own<RecordChannel>>> PeerLink::dial() {
   phase = Phase::DIALING;
   counts.dials++;
   lastDial = context.timer.now();
-  auto& to = KJ_ASSERT_NONNULL(address);
-  setState(State::DIALING, kj::str("dials ", to));
-  auto attempt = dialAttempt(KJ_ASSERT_NONNULL(transport), to).catch_([](kj::Exception&& exception) -> HandshakeResult {
+  auto route = KJ_ASSERT_NONNULL(routes.next());
+  bool denied = false;
+  setState(State::DIALING, kj::str("dials ", route.to));
+  auto attempt = dialAttempt(route.over, route.to, denied).catch_([](kj::Exception&& exception) -> HandshakeResult {
     return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(exception.getDescription())};
   });
   auto yielded = yield.wait().then([]() -> HandshakeResult {
     return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the peer's own dial goes first")};
   });
-  auto result = co_await attempt.exclusiveJoin(kj::mv(yielded));
+  auto result = co_await attempt.exclusiveJoin(kj::mv(yielded)).exclusiveJoin(whenMovedFrom(route.to));
   KJ_SWITCH_ONEOF(result) {
     KJ_CASE_ONEOF(done, HandshakeDone) {
+      routes.worked();
       co_return kj::mv(done.channel);
     }
     KJ_CASE_ONEOF(failure, HandshakeFailure) {
-      if (candidate == nullptr) noteDialFailure(failure.what);
+      if (candidate == nullptr) noteDialFailure(failure.what, denied);
       if (failure.kind == HandshakeFailure::Kind::BAD_IDENTITY) {
         context.audit.append(trusted.name, "", "handshake", CallStatus::UNAUTHENTICATED, 0);
       }
@@ -171,15 +174,23 @@ kj::Promise<kj::Maybe<kj::Own<RecordChannel>>> PeerLink::dial() {
   co_return nullptr;
 }
 
-kj::Promise<HandshakeResult> PeerLink::dialAttempt(Transport& over, SocketAddress to) {
-  auto dialled = co_await over.dial(to);
+// Until announcements say that the peer is elsewhere; the address may take long to prove dead.
+kj::Promise<HandshakeResult> PeerLink::whenMovedFrom(SocketAddress address) {
+  while (routes.contains(address)) co_await moved.wait();
+  co_return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the peer is no longer at ", address)};
+}
+
+kj::Promise<HandshakeResult> PeerLink::dialAttempt(Transport& over, SocketAddress to, bool& denied) {
+  auto tooLong = context.timer.afterDelay(context.limits.connectTimeout).then([]() -> Transport::Dialed {
+    return DialFailure{kj::str("no answer")};
+  });
+  auto dialled = co_await over.dial(to).exclusiveJoin(kj::mv(tooLong));
   KJ_SWITCH_ONEOF(dialled) {
     KJ_CASE_ONEOF(failure, DialFailure) {
-      dialDenied = failure.denied;
+      denied = failure.denied;
       co_return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(to, ": ", failure.reason)};
     }
     KJ_CASE_ONEOF(stream, kj::Own<kj::AsyncIoStream>) {
-      dialDenied = false;
       setState(State::HANDSHAKING, kj::str("handshake with ", to));
       co_return co_await initiateHandshake(kj::mv(stream), context.own, ExpectedPeer::of(trusted.identity),
                                            context.timer, context.entropy, context.limits.records);
@@ -229,8 +240,9 @@ void PeerLink::noteEnd(const SessionEnd& end, bool stable) {
   setState(State::BACKOFF, end.why);
 }
 
-void PeerLink::noteDialFailure(kj::StringPtr what) {
+void PeerLink::noteDialFailure(kj::StringPtr what, bool denied) {
   counts.dialFailures++;
+  routes.failed(denied);
   lastFailure = kj::str(what);
   notBefore = context.timer.now() + backoff.next();
   setState(State::BACKOFF, what);

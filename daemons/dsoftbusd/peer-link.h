@@ -10,8 +10,8 @@
 #include "daemons/dsoftbusd/backoff.h"
 #include "daemons/dsoftbusd/bus-observer.h"
 #include "daemons/dsoftbusd/handshake.h"
+#include "daemons/dsoftbusd/peer-routes.h"
 #include "daemons/dsoftbusd/session.h"
-#include "daemons/dsoftbusd/transport.h"
 #include "daemons/dsoftbusd/trust-table.h"
 
 namespace nexus {
@@ -19,10 +19,11 @@ namespace nexus {
 struct LinkLimits {
   kj::Duration firstDelay = 250 * kj::MILLISECONDS;  // before the second dial; doubles
   kj::Duration largestDelay = 8 * kj::SECONDS;
-  kj::Duration refusedDelay = 30 * kj::SECONDS;  // after the peer said that it does not trust us
-  kj::Duration dialSpacing = 1 * kj::SECONDS;    // between dials that announcements bring forward
-  kj::Duration stableAfter = 5 * kj::SECONDS;    // a session that lived this long starts the delays over
-  kj::Duration probeTimeout = 2 * kj::SECONDS;   // for the old session to answer when the peer connects again
+  kj::Duration connectTimeout = 10 * kj::SECONDS;  // for the transport to reach an address, before another is tried
+  kj::Duration refusedDelay = 30 * kj::SECONDS;    // after the peer said that it does not trust us
+  kj::Duration dialSpacing = 1 * kj::SECONDS;      // between dials that announcements bring forward
+  kj::Duration stableAfter = 5 * kj::SECONDS;      // a session that lived this long starts the delays over
+  kj::Duration probeTimeout = 2 * kj::SECONDS;     // for the old session to answer when the peer connects again
   SessionLimits session{};
   RecordLimits records{};
 };
@@ -47,11 +48,11 @@ class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler 
 
   const TrustedPeer& peer() const { return trusted; }
 
-  // The stack is there, or gone (null). A new one is dialled over at once.
-  void setTransport(kj::Maybe<Transport&> transport);
+  // A link of this node is there, or gone (null). A new one is dialled over at once.
+  void setTransport(size_t link, kj::Maybe<Transport&> transport);
 
-  // An announcement of the peer was heard; null: it has aged out.
-  void setAddress(kj::Maybe<SocketAddress> address);
+  // An announcement of the peer was heard: where it is now, best first. Empty: it has aged out.
+  void setRoutes(kj::ArrayPtr<const PeerRoute> routes);
 
   // A connection of the peer, handshake done and bound to this peer.
   void takeIncoming(kj::Own<RecordChannel> channel);
@@ -59,8 +60,8 @@ class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler 
   idl::SessionState state() const { return currentState; }
   kj::StringPtr reason() const { return currentReason; }
 
-  // This node's own network policy forbids the peer's address: no session can come of dialling it.
-  bool isDenied() const { return dialDenied; }
+  // This node's own network policy forbids every address of the peer: no session can come of dialling it.
+  bool isDenied() const { return routes.allDenied(); }
 
   // Grows with each change of state or reason.
   uint32_t generation() const { return changes; }
@@ -86,11 +87,9 @@ class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler 
   const TrustedPeer& trusted;
   bool peerIsLower;  // the peer's device id is lower than ours: its dials survive
 
-  kj::Maybe<Transport&> transport;
-  kj::Maybe<SocketAddress> address;
+  PeerRoutes routes;
   Backoff backoff;
   kj::TimePoint notBefore, lastDial;
-  bool dialDenied = false;
 
   Phase phase = Phase::WAITING;
   Role role = Role::INITIATOR;  // of the running session
@@ -105,17 +104,19 @@ class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler 
   kj::Maybe<kj::Own<RecordChannel>> candidate;  // of the peer, waiting for the decision
   Signal wake;                                  // something that the loop waits for
   Signal yield;                                 // the peer's dial goes before ours
+  Signal moved;                                 // the peer is no longer where we dial it
   kj::TaskSet tasks;                            // probes, closing of superseded connections
   kj::Promise<void> loopTask;                   // last: uses the rest
 
   kj::Promise<void> loop();
   kj::Promise<void> waitForWork();
   kj::Promise<kj::Maybe<kj::Own<RecordChannel>>> dial();
-  kj::Promise<HandshakeResult> dialAttempt(Transport& transport, SocketAddress to);
+  kj::Promise<HandshakeResult> dialAttempt(Transport& over, SocketAddress to, bool& denied);
+  kj::Promise<HandshakeResult> whenMovedFrom(SocketAddress address);
   kj::Promise<void> run(kj::Own<RecordChannel> channel, Role role);
   kj::Promise<void> probe(kj::Own<Session> session);
   void noteEnd(const SessionEnd& end, bool stable);
-  void noteDialFailure(kj::StringPtr what);
+  void noteDialFailure(kj::StringPtr what, bool denied);
   void onLive();
   void supersede(kj::Own<RecordChannel> channel);
   void dropCandidate();

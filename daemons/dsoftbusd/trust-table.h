@@ -4,13 +4,15 @@
 #include <kj/vector.h>
 
 #include "daemons/dsoftbusd/identity.h"
+#include "libs/nexus-net-os/net/ip-address.h"
 
 namespace nexus {
 
 struct TrustedPeer {
   kj::String name;
   PublicIdentity identity;
-  bool dial = true;  // false: this peer dials us
+  bool dial = true;                    // false: this peer dials us
+  kj::Maybe<SocketAddress> address{};  // where to dial it when it is not heard
 };
 
 class TrustTable {
