@@ -16,7 +16,14 @@ namespace nexus {
 class FixedBackend final : public ServiceBackend {
  public:
   explicit FixedBackend(kj::StringPtr replyHex) : reply(kj::decodeHex(replyHex)) {}
-  kj::Promise<kj::Array<kj::byte>> call(kj::Array<kj::byte>) override { return kj::heapArray(reply.asPtr()); }
+  kj::Promise<kj::Array<kj::byte>> call(const RemoteCaller& caller, kj::Array<kj::byte>) override {
+    callers.add(kj::str(caller.name, " ", caller.deviceId));
+    return kj::heapArray(reply.asPtr());
+  }
+  void endSession(kj::StringPtr peer) override { ended.add(kj::str(peer)); }
+
+  kj::Vector<kj::String> callers;  // name and device id of each call
+  kj::Vector<kj::String> ended;
 
  private:
   kj::Array<kj::byte> reply;
@@ -60,7 +67,9 @@ class BusNode {
     }
     trust = TrustTable(peers.releaseAsArray());
     auto backends = kj::heapArrayBuilder<RemoteProxy::Backend>(2);
-    backends.add(RemoteProxy::Backend{"samgrd"_kj, kj::heap<FixedBackend>(RESOLVE_REPLY_HEX)});
+    auto samgr = kj::heap<FixedBackend>(RESOLVE_REPLY_HEX);
+    samgrd = samgr.get();
+    backends.add(RemoteProxy::Backend{"samgrd"_kj, kj::mv(samgr)});
     backends.add(RemoteProxy::Backend{"bundlemgrd"_kj, kj::heap<FixedBackend>(LIST_REPLY_HEX)});
     proxy = kj::heap<RemoteProxy>(sim.timer, ProxyPolicy(rules), rate, audit, proxyObserver, backends.finish());
     context = kj::heap<LinkContext>(LinkContext{own, sim.timer, entropy, *proxy, audit, observer, limits});
@@ -125,6 +134,7 @@ class BusNode {
   RateLimiter rate{50, 100};
   RemoteProxyObserver proxyObserver;
   CountingBusObserver observer;
+  FixedBackend* samgrd = nullptr;  // of the proxy
   kj::Own<RemoteProxy> proxy;
   kj::Own<LinkContext> context;
   kj::Own<Bus> bus;

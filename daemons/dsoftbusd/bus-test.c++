@@ -78,6 +78,24 @@ TEST_CASE("calls cross the session in both directions, refusals with a status an
   CHECK(f.a->call("node-b", "samgrd", resolveFrame()).status == CallStatus::OK);
 }
 
+TEST_CASE("the services learn who calls, and when the session with that peer is over, however it ends") {
+  Fixture f;
+  f.connect();
+  CHECK(f.a->call("node-b", "samgrd", resolveFrame()).status == CallStatus::OK);
+  REQUIRE(f.b->samgrd->callers.size() == 1);
+  CHECK(f.b->samgrd->callers[0] == kj::str("node-a ", f.a->own.deviceId()));
+  CHECK(f.b->samgrd->ended.size() == 0);
+  f.network.killConnections("node-a");
+  f.sim.advance(3 * kj::SECONDS);
+  REQUIRE(f.b->samgrd->ended.size() == 1);
+  CHECK(f.b->samgrd->ended[0] == "node-a");
+  // Without an end of the session the node itself may go.
+  CHECK(f.a->call("node-b", "samgrd", resolveFrame()).status == CallStatus::OK);
+  auto& samgrd = *f.b->samgrd;
+  f.b->stop();
+  CHECK(samgrd.ended.size() == 2);
+}
+
 TEST_CASE("a stranger's request is refused with a status, audited, and the session closed") {
   Fixture f;
   auto client = f.mustDial("stranger", {.greet = false});

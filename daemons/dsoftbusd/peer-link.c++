@@ -209,6 +209,7 @@ kj::Promise<void> PeerLink::run(kj::Own<RecordChannel> channel, Role ourRole) {
   auto session = kj::refcounted<Session>(
       kj::mv(channel), muxRole, *this, context.timer, [this] { onLive(); }, context.limits.session);
   running = kj::addRef(*session);
+  KJ_DEFER(context.proxy.endSession(trusted.name));  // also when the link itself goes
   auto end = co_await session->run();
   running = nullptr;
   noteEnd(end, context.timer.now() - started >= context.limits.stableAfter);
@@ -266,11 +267,11 @@ void PeerLink::setState(State state, kj::StringPtr reason) {
 }
 
 kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) {
-  return context.proxy.handle({true, trusted.name}, service, frame);
+  return context.proxy.handle({true, trusted.name, trusted.identity.deviceId}, service, frame);
 }
 
 bool PeerLink::mayOpenStream(kj::StringPtr name) {
-  return context.proxy.mayOpenStream({true, trusted.name}, name);
+  return context.proxy.mayOpenStream({true, trusted.name, trusted.identity.deviceId}, name);
 }
 
 void PeerLink::taskFailed(kj::Exception&& exception) {

@@ -20,13 +20,18 @@ class ScriptedBackend final : public ServiceBackend {
 
   explicit ScriptedBackend(kj::Vector<Bytes>& calls) : calls(calls) {}
 
-  kj::Promise<Bytes> call(Bytes frame) override {
+  kj::Promise<Bytes> call(const RemoteCaller& caller, Bytes frame) override {
+    lastCaller = kj::str(caller.name, " ", caller.deviceId);
     calls.add(kj::mv(frame));
     if (mode == Mode::THROW) return KJ_EXCEPTION(DISCONNECTED, "the service is gone");
     if (mode == Mode::HANG) return kj::NEVER_DONE;
     return kj::heapArray(reply.asPtr());
   }
 
+  void endSession(kj::StringPtr peer) override { ended.add(kj::str(peer)); }
+
+  kj::String lastCaller;
+  kj::Vector<kj::String> ended;
   Mode mode = Mode::ANSWER;
   Bytes reply = kj::decodeHex(
       "534d01860000000000000000"
@@ -106,6 +111,18 @@ TEST_CASE("an allowed call is forwarded byte for byte and its reply comes back")
   CHECK(f.call("bundlemgrd", LIST).status == CallStatus::OK);
   CHECK(f.calls[1] == LIST);
   CHECK(f.proxy->count(CallStatus::OK) == 2);
+}
+
+TEST_CASE("a backend learns who calls, by name and proven device id, and when that peer's session is over") {
+  Fixture f;
+  f.call("samgrd", RESOLVE, {true, "node-a"_kj, "0123abcd"_kj});
+  CHECK(f.samgr->lastCaller == "node-a 0123abcd");
+  CHECK(f.samgr->ended.size() == 0);
+  f.proxy->endSession("node-a");
+  for (auto* backend : {f.samgr, f.bundlemgr}) {
+    REQUIRE(backend->ended.size() == 1);
+    CHECK(backend->ended[0] == "node-a");
+  }
 }
 
 TEST_CASE("test_reject_remote_unauthenticated_remote_call") {

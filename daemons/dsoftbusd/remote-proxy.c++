@@ -9,7 +9,8 @@ struct RemoteProxy::Pending {
   Pending(RemoteProxy& proxy, const RemoteCaller& caller, kj::ArrayPtr<const char> service, size_t requestBytes)
       : proxy(proxy),
         name(kj::str(caller.name)),
-        caller{caller.authenticated, name},
+        deviceId(kj::str(caller.deviceId)),
+        caller{caller.authenticated, name, deviceId},
         service(kj::heapString(service)),
         requestBytes(requestBytes) {}
   ~Pending() noexcept(false) {
@@ -18,7 +19,7 @@ struct RemoteProxy::Pending {
   KJ_DISALLOW_COPY_AND_MOVE(Pending);
 
   RemoteProxy& proxy;
-  kj::String name;
+  kj::String name, deviceId;
   RemoteCaller caller;
   kj::String service;
   kj::StringPtr operation = nullptr;
@@ -89,7 +90,7 @@ kj::Promise<RemoteReply> RemoteProxy::forward(kj::Own<Pending> pending, ServiceB
     kj::Array<kj::byte> reply;
   };
   auto timedOut = timer.afterDelay(BACKEND_DEADLINE).then([]() -> Answer { return {CallStatus::TIMED_OUT, nullptr}; });
-  auto answered = kj::evalNow([&] { return backend.call(kj::mv(frame)); })
+  auto answered = kj::evalNow([&] { return backend.call(pending->caller, kj::mv(frame)); })
                       .then([](kj::Array<kj::byte> reply) -> Answer { return {CallStatus::OK, kj::mv(reply)}; },
                             [](kj::Exception&& exception) -> Answer {
                               KJ_LOG(WARNING, "a service did not answer a proxied call", exception.getDescription());
@@ -102,6 +103,10 @@ kj::Promise<RemoteReply> RemoteProxy::forward(kj::Own<Pending> pending, ServiceB
     if (!service.isReply(pending->operation, answer.reply)) co_return pending->settle(CallStatus::BACKEND_FAILED);
   }
   co_return pending->settle(answer.status, kj::mv(answer.reply));
+}
+
+void RemoteProxy::endSession(kj::StringPtr peer) {
+  for (auto& backend : backends) backend.backend->endSession(peer);
 }
 
 ServiceBackend* RemoteProxy::findBackend(kj::ArrayPtr<const char> service) {

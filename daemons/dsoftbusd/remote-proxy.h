@@ -17,18 +17,24 @@
 
 namespace nexus {
 
+struct RemoteCaller {
+  bool authenticated;
+  kj::StringPtr name;                // of the trust table; for a stranger, what is known of it (for the audit record)
+  kj::StringPtr deviceId = nullptr;  // 64 hexadecimal digits, proven; empty for a stranger
+};
+
 // Where the allowed frames of one service go.
 class ServiceBackend {
  public:
   virtual ~ServiceBackend() noexcept(false) = default;
 
-  // The reply to one request frame. Any exception means that the backend failed.
-  virtual kj::Promise<kj::Array<kj::byte>> call(kj::Array<kj::byte> frame) = 0;
-};
+  // The reply to one request frame. Any exception means that the backend failed. caller: always authenticated; lives as
+  // long as the promise.
+  virtual kj::Promise<kj::Array<kj::byte>> call(const RemoteCaller& caller, kj::Array<kj::byte> frame) = 0;
 
-struct RemoteCaller {
-  bool authenticated;
-  kj::StringPtr name;  // of the trust table; for a stranger, what is known of it (for the audit record)
+  // The session with that peer is over, or the peer is trusted no more: what is kept for it goes. None of its calls is
+  // under way. Peers have one session at a time.
+  virtual void endSession(kj::StringPtr peer) {}
 };
 
 struct RemoteReply {
@@ -68,6 +74,9 @@ class RemoteProxy {
   // Whether the caller may open a stream of that name to this node: a rule (caller, "stream:NAME", "open") says so. It
   // costs a token and leaves an audit record as a call does.
   bool mayOpenStream(const RemoteCaller& caller, kj::StringPtr name);
+
+  // To be called when the session with the peer of that name has ended, for whatever reason: the backends forget it.
+  void endSession(kj::StringPtr peer);
 
   // Calls and openings of streams by verdict, index = CallStatus.
   uint64_t count(CallStatus verdict) const { return counts[uint16_t(verdict)]; }

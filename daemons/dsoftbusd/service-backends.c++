@@ -10,7 +10,7 @@ class OsLiteBackend final : public ServiceBackend {
  public:
   explicit OsLiteBackend(kj::Function<typename Interface::Client()> get) : get(kj::mv(get)) {}
 
-  kj::Promise<kj::Array<kj::byte>> call(kj::Array<kj::byte> frame) override {
+  kj::Promise<kj::Array<kj::byte>> call(const RemoteCaller&, kj::Array<kj::byte> frame) override {
     auto request = get().osLiteRequest();
     request.setFrame(frame);
     return request.send().then([](auto&& response) -> kj::Array<kj::byte> {
