@@ -35,13 +35,17 @@ kj::Maybe<Node&> Fabric::findAddress(const IpAddress& address) {
 
 void Fabric::heal(Node& node) {
   node.cut = false;
-  std::deque<Late> waiting;
-  std::swap(waiting, late);
-  for (auto& item : waiting) sendReliable(item.from, item.to, kj::mv(item.deliver));
+  retryLate();
 }
 
-void Fabric::sendUnreliable(Node& from, Node& to, kj::Function<void()> deliver) {
-  tasks.add(timer.afterDelay(latency).then([this, &from, &to, deliver = kj::mv(deliver)]() mutable {
+void Fabric::retryLate() {
+  std::deque<Late> waiting;
+  std::swap(waiting, late);
+  for (auto& item : waiting) sendReliable(item.from, item.to, timer.now() + latency, kj::mv(item.deliver));
+}
+
+void Fabric::sendUnreliable(Node& from, Node& to, kj::Duration delay, kj::Function<void()> deliver) {
+  tasks.add(timer.afterDelay(delay).then([this, &from, &to, deliver = kj::mv(deliver)]() mutable {
     if (connected(from, to)) {
       deliver();
     } else {
@@ -50,8 +54,12 @@ void Fabric::sendUnreliable(Node& from, Node& to, kj::Function<void()> deliver) 
   }));
 }
 
-void Fabric::sendReliable(Node& from, Node& to, kj::Function<void()> deliver) {
-  tasks.add(timer.afterDelay(latency).then([this, &from, &to, deliver = kj::mv(deliver)]() mutable {
+void Fabric::later(kj::Function<void()> deliver) {
+  tasks.add(timer.afterDelay(latency).then(kj::mv(deliver)));
+}
+
+void Fabric::sendReliable(Node& from, Node& to, kj::TimePoint at, kj::Function<void()> deliver) {
+  tasks.add(timer.atTime(at).then([this, &from, &to, deliver = kj::mv(deliver)]() mutable {
     if (connected(from, to)) {
       deliver();
     } else {

@@ -41,7 +41,7 @@ class SimNetwork::IcmpEchoImpl final : public idl::IcmpEcho::Server {
     auto roundTrip = 2 * net.options.latency;
     auto& timer = net.fabric.timer;
     KJ_IF_MAYBE (target, net.fabric.findAddress(to)) {
-      if (sim::Fabric::connected(node, *target) && roundTrip <= timeout) {
+      if (net.fabric.connected(node, *target) && net.fabric.connected(*target, node) && roundTrip <= timeout) {
         co_await timer.afterDelay(roundTrip);
         context.getResults().setOutcome(idl::Outcome::OK);
         context.getResults().setRoundTripUs(roundTrip / kj::MICROSECONDS);
@@ -173,7 +173,7 @@ class SimNetwork::ManagerImpl final : public idl::NetworkManager::Server {
     for (;;) {
       co_await timer.afterDelay(net.options.latency);
       KJ_IF_MAYBE (target, maybeTarget) {
-        if (sim::Fabric::connected(node, *target)) {
+        if (!target->down && net.fabric.connected(node, *target) && net.fabric.connected(*target, node)) {
           auto found = target->listeners.find(remote.port);
           if (found == target->listeners.end() || !found->second->accepts(remote.address)) {
             co_await timer.afterDelay(net.options.latency);
@@ -254,6 +254,24 @@ void SimNetwork::cut(kj::StringPtr node) {
 }
 void SimNetwork::heal(kj::StringPtr node) {
   impl->fabric.heal(impl->fabric.node(node));
+}
+
+void SimNetwork::useWire(sim::Wire& wire) {
+  impl->fabric.wire = wire;
+}
+
+void SimNetwork::retryLate() {
+  impl->fabric.retryLate();
+}
+
+void SimNetwork::switchOff(kj::StringPtr name) {
+  auto& node = impl->fabric.node(name);
+  node.down = true;
+  for (auto* pair : impl->connections) pair->vanish(node);
+}
+
+void SimNetwork::switchOn(kj::StringPtr name) {
+  impl->fabric.node(name).down = false;
 }
 
 void SimNetwork::killConnections(kj::StringPtr name) {

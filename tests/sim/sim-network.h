@@ -9,7 +9,7 @@
 //   auto manager = network.manager("node-a");     // give it to the daemon under test
 //   network.cut("node-a");                        // unplug; connections stall, datagrams are lost
 //
-// Not here: openStream and mint (they need file descriptors), getConfig changes, loss by chance.
+// Not here: openStream and mint (they need file descriptors), getConfig changes. Loss by chance is a Wire's doing.
 #include "daemons/netstackd/net-policy.h"
 #include "tests/sim/sim-tcp.h"
 #include "tests/sim/sim-udp.h"
@@ -40,6 +40,15 @@ class SimNetwork {
   // connect that is not answered in time is timedOut. The node still reaches itself.
   void cut(kj::StringPtr node);
   void heal(kj::StringPtr node);
+
+  // A machine that loses power: its connections say nothing any more to the other ends, which are reset when they send
+  // something after switchOn(). Its capabilities are to be dropped right after.
+  void switchOff(kj::StringPtr node);
+  void switchOn(kj::StringPtr node);
+
+  // From now on that wire decides (sim-fabric.h); it outlives the network. Tell when it reaches where it did not.
+  void useWire(sim::Wire& wire);
+  void retryLate();
 
   // Resets every connection of the node, as if both ends had got a RST.
   void killConnections(kj::StringPtr node);

@@ -93,6 +93,7 @@ TcpPair::TcpPair(Fabric& fabric, Registry& registry, Node& from, SocketAddress f
     : fabric(fabric),
       registry(registry),
       entry(registry.insert(registry.end(), this)),
+      id(++fabric.connections),
       sides{{from, fromAddress}, {to, toAddress}} {}
 
 kj::Promise<void> TcpPair::send(kj::uint side, kj::Array<kj::byte> data) {
@@ -107,6 +108,7 @@ kj::Promise<void> TcpPair::send(kj::uint side, kj::Array<kj::byte> data) {
       KJ_REQUIRE(!mine.finSent, "the sending side was closed");
       while (sent < data.size() && theirs.unread < WINDOW) {
         size_t amount = kj::min(kj::min(data.size() - sent, WINDOW - theirs.unread), MAX_SEGMENT);
+        KJ_IF_MAYBE (wire, fabric.wire) amount = wire->segmentSize(amount);
         theirs.unread += amount;
         transmit(side, {kj::heapArray<kj::byte>(data.slice(sent, sent + amount)), false});
         sent += amount;
@@ -147,10 +149,17 @@ void TcpPair::shutdown(kj::uint side) {
 void TcpPair::drop(kj::uint side) {
   auto& mine = sides[side];
   mine.gone = true;
+  if (mine.vanished) return;
   if (!mine.received.empty()) {
     reset();
   } else {
     shutdown(side);
+  }
+}
+
+void TcpPair::vanish(const Node& node) {
+  for (auto& side : sides) {
+    if (&side.node == &node) side.vanished = true;
   }
 }
 
@@ -164,10 +173,17 @@ void TcpPair::reset() {
 
 void TcpPair::transmit(kj::uint from, Segment segment) {
   kj::uint to = 1 - from;
+  auto& theirs = sides[to];
   fabric.carry(segment.bytes);
-  sides[to].inFlight.push_back(kj::mv(segment));
+  auto delay = fabric.latency;
+  KJ_IF_MAYBE (wire, fabric.wire) {
+    delay = wire->onSegment(id, from, sides[from].node, theirs.node, segment.bytes, delay);
+  }
+  theirs.inFlight.push_back(kj::mv(segment));
+  theirs.lastArrival = kj::max(theirs.lastArrival, fabric.timer.now() + delay);
   // Each delivery takes the front of the queue, so late ones cannot overtake.
-  fabric.sendReliable(sides[from].node, sides[to].node, [self = kj::addRef(*this), to]() mutable { self->arrive(to); });
+  fabric.sendReliable(sides[from].node, theirs.node, theirs.lastArrival,
+                      [self = kj::addRef(*this), to]() mutable { self->arrive(to); });
 }
 
 void TcpPair::arrive(kj::uint side) {
@@ -175,6 +191,11 @@ void TcpPair::arrive(kj::uint side) {
   auto segment = kj::mv(mine.inFlight.front());
   mine.inFlight.pop_front();
   if (broken) return;
+  if (mine.vanished) {
+    if (!mine.node.down) reset();  // the machine is back and knows nothing of this connection
+    return;
+  }
+  KJ_IF_MAYBE (wire, fabric.wire) wire->onArrival(id, sides[1 - side].node, mine.node, segment.bytes.size());
   if (segment.fin) {
     mine.finArrived = true;
   } else if (mine.gone) {

@@ -22,9 +22,10 @@ class TcpPair final : public kj::Refcounted {
 
   kj::Promise<void> send(kj::uint side, kj::Array<kj::byte> data);
   kj::Promise<kj::Array<kj::byte>> recv(kj::uint side, size_t maxBytes);
-  void shutdown(kj::uint side);  // FIN after everything sent so far
-  void drop(kj::uint side);      // the socket's user is gone: FIN, or RST when something was left unread
-  void reset();                  // both sides fail from now on
+  void shutdown(kj::uint side);   // FIN after everything sent so far
+  void drop(kj::uint side);       // the socket's user is gone: FIN, or RST when something was left unread
+  void reset();                   // both sides fail from now on
+  void vanish(const Node& node);  // the machine at that end is switched off
   bool isReset() const { return broken; }
   bool touches(const Node& node) const { return &sides[0].node == &node || &sides[1].node == &node; }
 
@@ -46,11 +47,14 @@ class TcpPair final : public kj::Refcounted {
     bool finSent = false;  // by this side
     bool finArrived = false;
     bool gone = false;
+    bool vanished = false;
+    kj::TimePoint lastArrival = kj::origin<kj::TimePoint>();  // at this side
     WaitQueue readers{}, writers{};
   };
   Fabric& fabric;
   Registry& registry;
   Registry::iterator entry;
+  const uint64_t id;
   Side sides[2];
   bool broken = false;
 

@@ -84,6 +84,10 @@ idl::Outcome UdpPort::sendTo(const SocketAddress& to, kj::ArrayPtr<const kj::byt
   bool toAll = to.address.isMulticast() || to.address == everyone ||
                (node.address.isV4() && to.address == subnetBroadcast(node));
   if (toAll) {
+    if (fabric.wire == nullptr) {
+      deliverToAll(to, data);
+      return idl::Outcome::OK;
+    }
     for (auto& other : fabric.allNodes()) {
       if (&other != &node && other.address.isIn(node.address, node.prefixLength)) deliver(other, to, data);
     }
@@ -103,15 +107,46 @@ bool UdpPort::hears(const IpAddress& target) const {
 }
 
 void UdpPort::deliver(Node& to, const SocketAddress& target, kj::ArrayPtr<const kj::byte> data) {
+  kj::Vector<kj::Duration> copies;
+  KJ_IF_MAYBE (wire, fabric.wire) {
+    wire->onDatagram(node, to, data, fabric.latency, copies);
+    if (copies.empty()) fabric.lost++;
+  } else {
+    copies.add(fabric.latency);
+  }
+  for (auto delay : copies) {
+    Datagram datagram{{node.address, local.port}, kj::heapArray(data)};
+    fabric.sendUnreliable(
+        node, to, delay,
+        [&fabric = fabric, &counters = counters, &from = node, &to, target, datagram = kj::mv(datagram)]() mutable {
+          KJ_IF_MAYBE (wire, fabric.wire) wire->onArrival(0, from, to, datagram.data.size());
+          handOver(counters, to, target, kj::mv(datagram));
+        });
+  }
+}
+
+// One event for all receivers, so that a thousand of them cost no thousand timers.
+void UdpPort::deliverToAll(const SocketAddress& target, kj::ArrayPtr<const kj::byte> data) {
   Datagram datagram{{node.address, local.port}, kj::heapArray(data)};
-  fabric.sendUnreliable(node, to, [&counters = counters, &to, target, datagram = kj::mv(datagram)]() mutable {
-    auto found = to.udpPorts.find(target.port);
-    if (found == to.udpPorts.end() || !found->second->hears(target.address)) {
-      counters.noPort++;
-      return;
+  fabric.later([&fabric = fabric, &counters = counters, &from = node, target, datagram = kj::mv(datagram)]() {
+    for (auto& to : fabric.allNodes()) {
+      if (&to == &from || !to.address.isIn(from.address, from.prefixLength)) continue;
+      if (fabric.connected(from, to)) {
+        handOver(counters, to, target, Datagram{datagram.from, kj::heapArray(datagram.data.asPtr())});
+      } else {
+        fabric.lost++;
+      }
     }
-    found->second->arrived(kj::mv(datagram));
   });
+}
+
+void UdpPort::handOver(UdpCounters& counters, Node& to, const SocketAddress& target, Datagram datagram) {
+  auto found = to.udpPorts.find(target.port);
+  if (found == to.udpPorts.end() || !found->second->hears(target.address)) {
+    counters.noPort++;
+    return;
+  }
+  found->second->arrived(kj::mv(datagram));
 }
 
 void UdpPort::arrived(Datagram datagram) {

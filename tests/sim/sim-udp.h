@@ -45,6 +45,8 @@ class UdpPort final : public kj::Refcounted {
 
   bool hears(const IpAddress& target) const;
   void deliver(Node& to, const SocketAddress& target, kj::ArrayPtr<const kj::byte> data);
+  void deliverToAll(const SocketAddress& target, kj::ArrayPtr<const kj::byte> data);
+  static void handOver(UdpCounters& counters, Node& to, const SocketAddress& target, Datagram datagram);
   void arrived(Datagram datagram);
 };
 
