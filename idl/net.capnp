@@ -174,7 +174,7 @@ interface UdpSocket {
   recvFrom @1 () -> (from :SocketAddress, data :Data);
   # Waits for a datagram. Cancelling loses nothing: the datagram goes to the next caller.
   joinGroup @2 (group :IpAddress) -> (outcome :Outcome);
-  # Joins a multicast group (IGMP) for as long as the socket lives. To join is to receive: NetPolicy.udpBind decides, with the group as
+  # Joins a multicast group (IGMP, MLD) for as long as the socket lives. To join is to receive: NetPolicy.udpBind decides, with the group as
   # address and the socket's port. At most 8 groups a socket; one more is OVERLOADED.
   close @3 () -> ();
 }

@@ -15,6 +15,8 @@ bool isUdp(const WireFrame& f) {
 }
 
 struct UdpFixture : StackFixture {
+  explicit UdpFixture(StackOptions options = ipv4Only()) : StackFixture(options) {}
+
   kj::Own<UdpConn> bind(uint16_t port, IpAddress address = {}) {
     auto result = UdpConn::bind(stack, {address, port});
     KJ_ASSERT(result.outcome == Outcome::OK);
@@ -99,6 +101,56 @@ TEST_CASE("joining a group reports it on the wire, and leaving with the socket d
   auto leave = f.expect(inGroup);
   CHECK(leave.payload[0] == 0x17);
   CHECK(be32(leave.payload, 4) == group.v4Value());
+}
+
+// A UDP datagram over IPv6 (RFC 8200) in an Ethernet frame to the group's own address (RFC 2464, 7).
+Bytes datagramToGroup6(const IpAddress& from, const IpAddress& group, uint16_t port, kj::StringPtr text) {
+  auto packet = kj::heapArray<kj::byte>(48 + text.size());
+  uint16_t length = 8 + text.size();
+  memset(packet.begin(), 0, packet.size());
+  packet[0] = 0x60, packet[6] = 17, packet[7] = 1;
+  putBe16(packet, 4, length);
+  memcpy(packet.begin() + 8, from.bytes().begin(), 16);
+  memcpy(packet.begin() + 24, group.bytes().begin(), 16);
+  putBe16(packet, 40, port), putBe16(packet, 42, port), putBe16(packet, 44, length);
+  memcpy(packet.begin() + 48, text.begin(), text.size());
+  putBe16(packet, 46, internetChecksum(packet.slice(8, packet.size()), 17 + length));
+  auto to = group.bytes().slice(12, 16);
+  return ethernetFrame({{0x33, 0x33, to[0], to[1], to[2], to[3]}}, ScriptedPeer::PEER_MAC, 0x86dd, packet);
+}
+
+TEST_CASE("an IPv6 group is joined, heard and left by MLD") {
+  UdpFixture f{StackOptions()};
+  f.sim.advance(5 * kj::SECONDS);  // duplicate address detection
+  f.peer.sent.clear();
+  auto group = KJ_ASSERT_NONNULL(IpAddress::tryParse("ff02::4e58:5342"));
+  auto peer = KJ_ASSERT_NONNULL(IpAddress::tryParse("fe80::11"));
+  // Behind the IPv6 header and a hop-by-hop header of 8 bytes: the type, and the group 8 bytes on (RFC 2710, 3).
+  auto isMld = [&](kj::byte type) {
+    return [&group, type](const WireFrame& frame) {
+      return frame.type == 0x86dd && frame.packet[6] == 0 && frame.packet[48] == type &&
+             IpAddress::fromBytes(frame.packet.slice(56, 72)) == group;
+    };
+  };
+  auto conn = f.bind(37020);
+  f.peer.send(datagramToGroup6(peer, group, 37020, "announce"));
+  f.sim.settle();
+  CHECK(conn->tryReceive() == nullptr);  // not joined yet
+
+  CHECK(conn->joinGroup(group) == Outcome::OK);
+  CHECK(conn->joinGroup(group) == Outcome::OK);
+  f.sim.advance(2 * kj::SECONDS);
+  f.expect(isMld(131));
+  f.peer.send(datagramToGroup6(peer, group, 37020, "announce"));
+  auto heard = f.sim.run(conn->receive());
+  CHECK(heard.from == SocketAddress{peer, 37020});
+  CHECK(textOf(heard.data) == "announce");
+  CHECK(conn->sendTo({group, 37020}, bytesOf("me too")) == Outcome::OK);
+  auto sent = f.expect([](auto& frame) { return frame.type == 0x86dd && frame.packet[6] == 17; });
+  CHECK(sent.to == MacAddress{{0x33, 0x33, 0x4e, 0x58, 0x53, 0x42}});
+  CHECK(sent.packet[7] == 1);  // this link only
+  conn = nullptr;
+  f.expect(isMld(132));
 }
 
 TEST_CASE("multicast goes out to the group's own Ethernet address with a life of one hop") {

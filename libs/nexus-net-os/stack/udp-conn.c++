@@ -4,9 +4,30 @@
 
 #include "libs/nexus-net-os/stack/lwip-address.h"
 #include "lwip/igmp.h"
+#include "lwip/mld6.h"
 #include "lwip/udp.h"
 
 namespace nexus {
+
+namespace {
+
+// IGMP (RFC 2236) or MLD (RFC 2710) on the one link.
+bool joinOnLink(netif& link, const IpAddress& group) {
+  ip_addr_t address = toLwip(group, link);
+  return (group.isV4() ? igmp_joingroup_netif(&link, ip_2_ip4(&address))
+                       : mld6_joingroup_netif(&link, ip_2_ip6(&address))) == ERR_OK;
+}
+
+void leaveOnLink(netif& link, const IpAddress& group) {
+  ip_addr_t address = toLwip(group, link);
+  if (group.isV4()) {
+    igmp_leavegroup_netif(&link, ip_2_ip4(&address));
+  } else {
+    mld6_leavegroup_netif(&link, ip_2_ip6(&address));
+  }
+}
+
+}  // namespace
 
 struct UdpConn::Callbacks {
   static void received(void* arg, udp_pcb*, pbuf* p, const ip_addr_t* from, u16_t port) {
@@ -54,18 +75,12 @@ UdpConn::UdpConn(LwipStack& stack, udp_pcb* pcb, SocketAddress local, size_t que
 UdpConn::~UdpConn() noexcept(false) {
   if (pcb == nullptr) return;
   LwipStack::Call call(stack);
-  for (auto& group : groups) {
-    ip4_addr_t address = toLwip4(group);
-    igmp_leavegroup_netif(&stack.link(), &address);
-  }
+  for (auto& group : groups) leaveOnLink(stack.link(), group);
   udp_remove(pcb);
 }
 
 void UdpConn::stackGone() noexcept {
-  for (auto& group : groups) {
-    ip4_addr_t address = toLwip4(group);
-    igmp_leavegroup_netif(&stack.link(), &address);
-  }
+  for (auto& group : groups) leaveOnLink(stack.link(), group);
   udp_remove(pcb);
   pcb = nullptr;
   receivable.wakeAll();
@@ -125,7 +140,7 @@ kj::Promise<UdpConn::Datagram> UdpConn::receive() {
 
 idl::Outcome UdpConn::joinGroup(IpAddress group) {
   requireAlive();
-  KJ_REQUIRE(group.isV4() && group.isMulticast(), "not an IPv4 multicast group", group);
+  KJ_REQUIRE(group.isMulticast(), "not a multicast group", group);
   for (auto& joined : groups) {
     if (joined == group) return idl::Outcome::OK;
   }
@@ -133,8 +148,7 @@ idl::Outcome UdpConn::joinGroup(IpAddress group) {
     kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many groups for one socket", MAX_GROUPS));
   }
   LwipStack::Call call(stack);
-  ip4_addr_t address = toLwip4(group);
-  if (igmp_joingroup_netif(&stack.link(), &address) != ERR_OK) {
+  if (!joinOnLink(stack.link(), group)) {
     kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "no block for a group is free"));
   }
   groups.add(group);

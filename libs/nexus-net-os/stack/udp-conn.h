@@ -52,8 +52,8 @@ class UdpConn final : private LwipStack::Member {
   // The two together.
   kj::Promise<Datagram> receive();
 
-  // Joins a multicast group on the link (IGMPv2) for as long as this lives; joining twice is joining once. FAILED
-  // unless a multicast IPv4 address, OVERLOADED beyond MAX_GROUPS or when the stack has no group left.
+  // Joins a multicast group on the link (IGMPv2, MLDv1) for as long as this lives; joining twice is joining once.
+  // FAILED unless a multicast address, OVERLOADED beyond MAX_GROUPS or when the stack has no group left.
   idl::Outcome joinGroup(IpAddress group);
 
   uint64_t dropped() const { return overflowed; }
