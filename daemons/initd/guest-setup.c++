@@ -10,8 +10,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "daemons/initd/service.h"
-
 namespace nexus {
 
 namespace {
@@ -65,6 +63,11 @@ void loadModules() {
   }
   // The kernel opens the container to everybody; here it is for the broker alone.
   KJ_SYSCALL(chmod("/dev/vfio/vfio", 0600));
+}
+
+void makeStateFolder(kj::StringPtr path, ServiceUid uid) {
+  auto options = kj::str("mode=0700,size=4m,uid=", uid, ",gid=", uid);
+  mountAt("tmpfs", path.cStr(), MS_NOSUID | MS_NODEV | MS_NOEXEC, options.cStr());
 }
 
 void sealRoot() {

@@ -4,6 +4,8 @@
 #include <kj/io.h>
 #include <kj/string.h>
 
+#include "daemons/initd/service.h"
+
 namespace nexus {
 
 // Mounts /proc, /sys, /dev and /run, makes the console standard output and error, makes the socket folder. What other
@@ -14,6 +16,10 @@ void setHostName(kj::StringPtr name);
 
 // Loads the modules that /lib/modules/load-order names, in that order. One that is there already is fine.
 void loadModules();
+
+// An empty tmpfs of at most 4 MiB at `path` that only the user `uid` may enter. It lives as long as the guest, so what
+// a service keeps there survives the service.
+void makeStateFolder(kj::StringPtr path, ServiceUid uid);
 
 // After the last file was made: nobody, not even root, changes the root file system any more.
 void sealRoot();

@@ -201,7 +201,7 @@ kj::OneOf<pid_t, StartRefused> Initd::start(const Service& service) {
   kj::Vector<NamedFd> fds;
   for (auto& e : service.exports) {
     for (auto& socket : sockets) {
-      if (socket.name == e.socket) fds.add(NamedFd{socket.name, socket.fd});
+      if (socket.name == e.socket) fds.add(NamedFd{e.inheritedName(), socket.fd});
     }
   }
   kj::AutoCloseFd device;

@@ -31,6 +31,9 @@ void runNode(kj::AsyncIoContext& io, kj::Maybe<StatusPort&> status) {
   auto kernel = newSystemVfioKernel();
   auto sysfs = newSystemSysfs();
   DeviceLender devices(*io.lowLevelProvider, *kernel, *sysfs);
+  for (auto& service : KJ_ASSERT_NONNULL(services)) {
+    if (service.stateFolder.size() > 0) makeStateFolder(service.stateFolder, service.uid);
+  }
   sealRoot();
   Initd node(io, kj::mv(args), KJ_ASSERT_NONNULL(services), devices, status);
   node.run().wait(io.waitScope);

@@ -70,6 +70,19 @@ TEST_CASE("exactly one program gets the device, and the one that ends comes last
   }
 }
 
+TEST_CASE("a program inherits each socket under another name, and keeps state only in a folder of its own") {
+  for (auto profile : PROFILES) {
+    std::set<std::string> folders;
+    for (auto& service : KJ_ASSERT_NONNULL(tryFindServices(profile))) {
+      CAPTURE(service.name.cStr());
+      std::set<std::string> inherited;
+      for (auto& e : service.exports) CHECK(inherited.insert(e.inheritedName().cStr()).second);
+      CHECK((service.stateFolder.size() > 0) == (service.name == "statefsd"));
+      if (service.stateFolder.size() > 0) CHECK(folders.insert(service.stateFolder.cStr()).second);
+    }
+  }
+}
+
 TEST_CASE("a socket has a name of its own") {
   for (auto profile : PROFILES) {
     std::set<std::string> seen;

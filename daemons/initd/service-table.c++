@@ -10,6 +10,8 @@ constexpr ServiceUid NETSTACKD = 1002;
 constexpr ServiceUid SAMGRD = 1003;
 constexpr ServiceUid BUNDLEMGRD = 1004;
 constexpr ServiceUid DSOFTBUSD = 1005;
+constexpr ServiceUid PACKAGEFSD = 1006;
+constexpr ServiceUid STATEFSD = 1007;
 
 constexpr ServiceExport VIRTIONETD_EXPORTS[] = {{"nic"_kj, NETSTACKD}, {"status-virtionetd"_kj, ROOT}};
 
@@ -23,9 +25,16 @@ constexpr ServiceExport SAMGRD_EXPORTS[] = {
 constexpr ServiceExport BUNDLEMGRD_EXPORTS[] = {
     {"bundlemgr-selftest"_kj, SELFTEST_UID}, {"bundlemgr-dsoftbusd"_kj, DSOFTBUSD}, {"status-bundlemgrd"_kj, ROOT}};
 
+constexpr ServiceExport PACKAGEFSD_EXPORTS[] = {{"packagefs-dsoftbusd"_kj, DSOFTBUSD}, {"status-packagefsd"_kj, ROOT}};
+
+constexpr ServiceExport STATEFSD_EXPORTS[] = {{"statefs-dsoftbusd"_kj, DSOFTBUSD}, {"status-statefsd"_kj, ROOT}};
+
 constexpr ServiceExport DSOFTBUSD_EXPORTS[] = {{"bus"_kj, SELFTEST_UID}, {"status-dsoftbusd"_kj, ROOT}};
-constexpr ServiceImport DSOFTBUSD_IMPORTS[] = {
-    {"net"_kj, "net-dsoftbusd"_kj}, {"samgr"_kj, "samgr-dsoftbusd"_kj}, {"bundlemgr"_kj, "bundlemgr-dsoftbusd"_kj}};
+constexpr ServiceImport DSOFTBUSD_IMPORTS[] = {{"net"_kj, "net-dsoftbusd"_kj},
+                                               {"samgr"_kj, "samgr-dsoftbusd"_kj},
+                                               {"bundlemgr"_kj, "bundlemgr-dsoftbusd"_kj},
+                                               {"packagefs"_kj, "packagefs-dsoftbusd"_kj},
+                                               {"statefs"_kj, "statefs-dsoftbusd"_kj}};
 
 constexpr ServiceImport SELFTEST_IMPORTS[] = {{"net"_kj, "net"_kj},
                                               {"samgr"_kj, "samgr-selftest"_kj},
@@ -52,6 +61,17 @@ constexpr Service TEST_SERVICES[] = {
      .uid = BUNDLEMGRD,
      .exports = {BUNDLEMGRD_EXPORTS},
      .imports = {}},
+    {.name = "packagefsd"_kj,
+     .binary = "/bin/packagefsd"_kj,
+     .uid = PACKAGEFSD,
+     .exports = {PACKAGEFSD_EXPORTS},
+     .imports = {}},
+    {.name = "statefsd"_kj,
+     .binary = "/bin/statefsd"_kj,
+     .uid = STATEFSD,
+     .exports = {STATEFSD_EXPORTS},
+     .imports = {},
+     .stateFolder = "/var/lib/nexus/state"_kj},
     {.name = "dsoftbusd"_kj,
      .binary = "/bin/dsoftbusd"_kj,
      .uid = DSOFTBUSD,

@@ -12,8 +12,11 @@ namespace nexus {
 using ServiceUid = uint32_t;
 
 struct ServiceExport {
-  kj::StringPtr socket;  // the inherited socket's name, and /run/nexus/NAME.sock
-  ServiceUid client;     // who may connect, and no one else: the socket is 0600 and belongs to it
+  kj::StringPtr socket;             // /run/nexus/NAME.sock
+  ServiceUid client;                // who may connect, and no one else: the socket is 0600 and belongs to it
+  kj::StringPtr inherited = ""_kj;  // the name under which the program inherits it; empty: that of the socket
+
+  kj::StringPtr inheritedName() const { return inherited.size() > 0 ? inherited : socket; }
 };
 
 struct ServiceImport {
@@ -27,8 +30,9 @@ struct Service {
   ServiceUid uid;
   kj::ArrayPtr<const ServiceExport> exports;
   kj::ArrayPtr<const ServiceImport> imports;
-  bool device = false;   // inherits a connected socket `device` (idl Device), opened afresh at each start
-  bool oneShot = false;  // runs once, after the others; its end is the result of the guest
+  kj::StringPtr stateFolder = ""_kj;  // a tmpfs of its own there, that no other user may enter; empty: none
+  bool device = false;                // inherits a connected socket `device` (idl Device), opened afresh at each start
+  bool oneShot = false;               // runs once, after the others; its end is the result of the guest
 };
 
 // The services of one profile, in the order in which they are started.

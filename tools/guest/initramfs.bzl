@@ -14,6 +14,9 @@ def nexus_initramfs(name, programs, out, testonly = False):
               "for f in $(locations @guest_kernel//:modules); do echo file /lib/modules/$${f##*/modules/} $$f; done; " +
               "for f in $(locations :etc); do echo file /etc/nexus/$${f##*tools/guest/etc/} $$f; done; " +
               "for f in $(locations :bundles); do echo file /var/lib/nexus/bundles/$${f##*tools/guest/bundles/} $$f; done; " +
+              # The same files without their version, as packagefsd serves them: pkg:/NAME/FILE.
+              "for f in $(locations :bundles); do rest=$${f##*tools/guest/bundles/}; name=$${rest%%/*}; rest=$${rest#*/}; " +
+              "echo file /var/lib/nexus/packages/$$name/$${rest#*/} $$f; done; " +
               "} | $(location :make-initramfs.sh) $@",
         testonly = testonly,
         visibility = ["//visibility:public"],
