@@ -76,6 +76,11 @@ class BusNode {
     start();
   }
 
+  // The entry of a peer that has the test identity of that text.
+  static TrustedPeer entry(kj::StringPtr peer, kj::StringPtr identity) {
+    return {kj::str(peer), DeviceIdentity::forTest(identity).publicIdentity()};
+  }
+
   // A fresh bus on the same address, as after a restart of the process.
   void start() {
     bus = kj::heap<Bus>(*context, trust);

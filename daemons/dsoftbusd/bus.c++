@@ -14,32 +14,108 @@ constexpr kj::Duration STRANGER_DEADLINE = 2 * kj::SECONDS;
 
 }  // namespace
 
-Bus::Bus(LinkContext& context, const TrustTable& trust, const HalfOpenLimits& limits)
+Bus::Bus(LinkContext& context, TrustTable& trust, const HalfOpenLimits& limits)
     : context(context),
       trust(trust),
       halfOpen(limits),
       complaints(1, 20, 1),
-      allLinks(KJ_MAP(peer, trust.all()) { return kj::heap<PeerLink>(context, peer); }),
-      tasks(*this) {}
+      tasks(*this),
+      graceTask(graceLoop().eagerlyEvaluate([](kj::Exception&& e) { KJ_LOG(ERROR, "no grace ends any more", e); })) {
+  for (auto& peer : trust.all()) allLinks.add(kj::refcounted<PeerLink>(context, peer.clone()));
+}
 
 Bus::~Bus() noexcept(false) = default;
 
+// ---- the trust table
+
+Bus::TrustChange Bus::applyTrust(kj::Array<TrustedPeer> peers) {
+  endGraces(peers, context.timer.now());
+  TrustTable table(kj::mv(peers));  // fails before anything is changed
+  TrustChange change;
+  kj::Vector<kj::Own<PeerLink>> links;
+  for (auto& peer : table.all()) {
+    bool known = false;
+    for (auto& link : allLinks) {
+      if (link.get() == nullptr || link->peer().name != peer.name) continue;
+      known = true;
+      (link->peer() == peer ? change.kept : change.changed)++;
+      link->update(peer);
+      links.add(kj::mv(link));
+      break;
+    }
+    if (known) continue;
+    change.added++;
+    auto link = kj::refcounted<PeerLink>(context, peer.clone());
+    for (auto i : kj::indices(transports)) link->setTransport(i, transports[i]);
+    links.add(kj::mv(link));
+  }
+  for (auto& link : allLinks) {
+    if (link.get() == nullptr) continue;
+    change.removed++;
+    counts.revoked++;
+    tableChanges += link->generation();  // the sum never shrinks
+    auto ended = link->revoke();
+    tasks.add(ended.attach(kj::mv(link)));
+  }
+  allLinks = kj::mv(links);
+  trust = kj::mv(table);
+  tableChanges++;
+  tableChanged.fire();
+  return change;
+}
+
+kj::Promise<void> Bus::graceLoop() {
+  for (;;) {
+    auto changed = tableChanged.wait();
+    KJ_IF_MAYBE (end, trust.nextGraceEnd()) {
+      if (*end <= context.timer.now()) {
+        counts.gracesEnded++;
+        applyTrust(trust.clone());
+        continue;
+      }
+      co_await changed.exclusiveJoin(context.timer.atTime(*end));
+    } else {
+      co_await changed;
+    }
+  }
+}
+
+uint32_t Bus::generation() {
+  auto sum = tableChanges;
+  for (auto& link : allLinks) sum += link->generation();
+  return sum;
+}
+
+kj::Promise<void> Bus::whenChanged() {
+  auto promise = tableChanged.wait();
+  for (auto& link : allLinks) {
+    promise = promise.exclusiveJoin(link->whenChanged().attach(kj::addRef(*link)));
+  }
+  return promise;
+}
+
+// ---- links
+
 void Bus::setTransport(size_t at, kj::Maybe<Transport&> transport) {
+  while (transports.size() <= at) transports.add(nullptr);
+  transports[at] = transport;
   for (auto& link : allLinks) link->setTransport(at, transport);
 }
 
 void Bus::setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes) {
   for (auto& link : allLinks) {
-    if (link->peer().identity.deviceId == deviceId) link->setRoutes(routes);
+    if (link->peer().find(deviceId) != nullptr) link->setRoutes(deviceId, routes);
   }
 }
 
 kj::Maybe<PeerLink&> Bus::findLink(kj::StringPtr peer) {
   for (auto& link : allLinks) {
-    if (link->peer().name == peer || link->peer().identity.deviceId == peer) return *link;
+    if (link->peer().name == peer || link->peer().find(peer) != nullptr) return *link;
   }
   return nullptr;
 }
+
+// ---- connections
 
 kj::Promise<void> Bus::acceptLoop(Acceptor& acceptor) {
   for (;;) {
@@ -66,7 +142,7 @@ kj::Promise<void> Bus::greet(Acceptor::Accepted connection, kj::Own<HalfOpenLimi
       auto bound = trust.bind(done.peer);
       KJ_SWITCH_ONEOF(bound) {
         KJ_CASE_ONEOF(peer, const TrustedPeer*) {
-          KJ_ASSERT_NONNULL(findLink(peer->identity.deviceId)).takeIncoming(kj::mv(done.channel));
+          KJ_ASSERT_NONNULL(findLink(peer->identity.deviceId)).takeIncoming(kj::mv(done.channel), kj::mv(done.peer));
         }
         KJ_CASE_ONEOF(why, kj::String) {
           co_await refuseStranger(kj::mv(done), kj::mv(why), remote);

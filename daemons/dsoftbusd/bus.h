@@ -11,10 +11,22 @@ namespace nexus {
 
 class Bus final : private kj::TaskSet::ErrorHandler {
  public:
-  // context and trust outlive the bus.
-  Bus(LinkContext& context, const TrustTable& trust, const HalfOpenLimits& limits = {});
+  // context and trust outlive the bus. From now on the bus alone changes the table.
+  Bus(LinkContext& context, TrustTable& trust, const HalfOpenLimits& limits = {});
   ~Bus() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Bus);
+
+  // What a new trust table changed, by number of peers.
+  struct TrustChange {
+    size_t added = 0, removed = 0, changed = 0, kept = 0;
+  };
+
+  // Makes `peers` the trust table. Peers are told apart by name. One that did not change keeps its session; one whose
+  // keys changed keeps it if the key that opened it is still accepted. All other sessions, handshakes and dials end at
+  // once: the peer gets a close record with the reason unauthenticated, callers get DISCONNECTED, streams are reset, an
+  // audit record is left. FAILED, with nothing changed, when two entries share a name or a device id. References into
+  // the table and of findLink() are to be asked for again.
+  TrustChange applyTrust(kj::Array<TrustedPeer> peers);
 
   // A link of this node is there, or gone (null). Links are numbered as the configuration lists them.
   void setTransport(size_t link, kj::Maybe<Transport&> transport);
@@ -25,12 +37,16 @@ class Bus final : private kj::TaskSet::ErrorHandler {
   // Takes the connections of one link until it fails, which is when the stack is gone. acceptor outlives the promise.
   kj::Promise<void> acceptLoop(Acceptor& acceptor);
 
-  // By name or device id.
+  // By name or device id. Whoever keeps it over a turn of the event loop takes a reference: its peer may be revoked.
   kj::Maybe<PeerLink&> findLink(kj::StringPtr peer);
-  kj::ArrayPtr<kj::Own<PeerLink>> links() { return allLinks; }
+  kj::ArrayPtr<kj::Own<PeerLink>> links() { return allLinks.asPtr(); }
+
+  // Grows with each change of a link and of the table.
+  uint32_t generation();
+  kj::Promise<void> whenChanged();
 
   struct Counters {
-    uint64_t accepted = 0, refusedHalfOpen = 0, handshakeFailures = 0, strangers = 0;
+    uint64_t accepted = 0, refusedHalfOpen = 0, handshakeFailures = 0, strangers = 0, revoked = 0, gracesEnded = 0;
   };
   const Counters& counters() const { return counts; }
   kj::uint halfOpenCount() const { return halfOpen.count(); }
@@ -38,12 +54,18 @@ class Bus final : private kj::TaskSet::ErrorHandler {
 
  private:
   LinkContext& context;
-  const TrustTable& trust;
+  TrustTable& trust;
   HalfOpenLimit halfOpen;
   RateLimiter complaints;  // log lines about failed handshakes
   Counters counts;
-  kj::Array<kj::Own<PeerLink>> allLinks;
-  kj::TaskSet tasks;  // handshakes under way; before what they use
+  kj::Vector<kj::Own<PeerLink>> allLinks;
+  kj::Vector<kj::Maybe<Transport&>> transports;  // of the links, by their number
+  uint32_t tableChanges = 0;
+  Signal tableChanged;
+  kj::TaskSet tasks;  // handshakes under way, the ends of revoked links; before what they use
+  kj::Promise<void> graceTask;
+
+  kj::Promise<void> graceLoop();
 
   kj::Promise<void> greet(Acceptor::Accepted connection, kj::Own<HalfOpenLimit::Place> place);
   kj::Promise<void> refuseStranger(HandshakeDone done, kj::String why, SocketAddress remote);

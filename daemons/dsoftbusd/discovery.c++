@@ -180,7 +180,7 @@ void Discovery::take(const SocketAddress& from, kj::ArrayPtr<const kj::byte> dat
 void Discovery::hear(Announce announce, const IpAddress& from) {
   auto maybeTrusted = trust.findByDeviceId(announce.deviceId);
   KJ_IF_MAYBE (peer, maybeTrusted) {
-    if (announce.staticKey != peer->identity.staticKey) {
+    if (!isKnown(announce)) {
       // Somebody else says that it is this peer, or the trust table has a wrong key. Never dialled.
       counts.wrongKey++;
       if (complaints.tryTake("", timer.now())) {
@@ -208,6 +208,23 @@ void Discovery::hear(Announce announce, const IpAddress& from) {
   if (result != PeerTable::Heard::UNCHANGED) changed.fire();
   if (trusted && result != PeerTable::Heard::REFUSED) onAddress(deviceId, at);
   heard.fire();
+}
+
+// The trust table has that device, with that key.
+bool Discovery::isKnown(const Announce& announce) const {
+  KJ_IF_MAYBE (peer, trust.findByDeviceId(announce.deviceId)) {
+    return KJ_ASSERT_NONNULL(peer->find(announce.deviceId)).staticKey == announce.staticKey;
+  }
+  return false;
+}
+
+void Discovery::trustChanged() {
+  for (auto& deviceId : table.retrust([this](const Announce& announce) { return isKnown(announce); })) {
+    auto& peer = KJ_ASSERT_NONNULL(table.peek(deviceId));
+    onAddress(deviceId, SocketAddress{peer.address, peer.announce.sessionPort});
+    answer(SocketAddress{peer.address, settings.port});
+  }
+  changed.fire();
 }
 
 void Discovery::answer(const SocketAddress& to) {

@@ -44,6 +44,9 @@ class Discovery {
   // Announces and listens on the open socket until the stack fails.
   kj::Promise<void> run();
 
+  // The trust table was replaced: tells where the trusted peers are that were heard already.
+  void trustChanged();
+
   const PeerTable& peers() const { return table; }
   kj::Promise<void> whenChanged() { return changed.wait(); }
 
@@ -93,6 +96,7 @@ class Discovery {
   void takeConfig(idl::NetConfig::Reader config);
   void take(const SocketAddress& from, kj::ArrayPtr<const kj::byte> datagram);
   void hear(Announce announce, const IpAddress& from);
+  bool isKnown(const Announce& announce) const;
   void answer(const SocketAddress& to);
 };
 

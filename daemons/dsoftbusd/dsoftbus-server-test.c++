@@ -30,7 +30,8 @@ struct Fixture {
     Announce own{kj::str(a->own.deviceId()), BusNode::PORT, a->own.publicIdentity().staticKey, nullptr};
     discovery = kj::heap<Discovery>(sim.timer, DiscoverySettings(), kj::mv(own), a->trust, a->audit, observer,
                                     [](kj::StringPtr, kj::Maybe<SocketAddress>) {});
-    bus = newDSoftBusServer(*a->bus, *discovery, a->audit, sim.timer, PolicyTable{a->trust.all(), a->rules});
+    bus = newDSoftBusServer(*a->bus, *discovery, a->audit, sim.timer,
+                            [this] { return PolicyTable{a->trust.all(), a->rules}; });
   }
 
   idl::DSoftBus::Client& client() { return KJ_ASSERT_NONNULL(bus); }
@@ -140,8 +141,9 @@ struct StreamFixture : Fixture {
                                      [](kj::StringPtr, kj::Maybe<SocketAddress>) {});
     a->knows(*b);
     a2b = sim.run(ask("node-b")).getSession();
-    auto request = newDSoftBusServer(*b->bus, *discoveryB, b->audit, sim.timer, PolicyTable{b->trust.all(), b->rules})
-                       .sessionRequest();
+    auto request = newDSoftBusServer(*b->bus, *discoveryB, b->audit, sim.timer, [this] {
+                     return PolicyTable{b->trust.all(), b->rules};
+                   }).sessionRequest();
     request.setPeer("node-a");
     b2a = sim.run(SessionResponse(request.send())).getSession();
   }

@@ -93,8 +93,8 @@ void fillRecord(idl::AuditRecord::Builder out, const AuditEntry& entry) {
 
 class DSoftBusImpl final : public idl::DSoftBus::Server {
  public:
-  DSoftBusImpl(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer, PolicyTable policy)
-      : bus(bus), discovery(discovery), log(audit), timer(timer), policy(policy) {}
+  DSoftBusImpl(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer, kj::Function<PolicyTable()> policy)
+      : bus(bus), discovery(discovery), log(audit), timer(timer), currentPolicy(kj::mv(policy)) {}
 
   kj::Promise<void> peers(PeersContext context) override {
     auto known = context.getParams().getKnown();
@@ -107,14 +107,15 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
     auto name = kj::str(context.getParams().getPeer());
     auto place = wait();
     auto maybeLink = bus.findLink(name);
-    KJ_IF_MAYBE (link, maybeLink) {
+    KJ_IF_MAYBE (found, maybeLink) {
+      auto link = kj::addRef(*found);  // its peer may be revoked meanwhile
       for (;;) {
         KJ_IF_MAYBE (session, link->session()) {
           context.getResults().setSession(
-              kj::heap<PeerSessionImpl>(kj::mv(*session), timer, link->peer().name, link->peer().identity.deviceId));
+              kj::heap<PeerSessionImpl>(kj::mv(*session), timer, link->peer().name, link->knownAs().deviceId));
           co_return;
         }
-        if (link->state() == idl::SessionState::REFUSED) {
+        if (link->isRevoked() || link->state() == idl::SessionState::REFUSED) {
           context.getResults().setOutcome(idl::DSoftBus::Outcome::NOT_TRUSTED);
           co_return;
         }
@@ -146,6 +147,7 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
     for (auto text : {params.getPeer(), params.getService(), params.getOperation()}) {
       KJ_REQUIRE(text.size() <= MAX_QUESTION_TEXT, "a text of the question is too long", text.size());
     }
+    auto policy = currentPolicy();
     explainPolicy(policy, {params.getPeer(), params.getService(), params.getOperation()})
         .toIdl(policy, context.getResults().initExplanation());
     return kj::READY_NOW;
@@ -155,6 +157,7 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
     using Outcome = idl::DSoftBus::AuditOutcome;
     auto id = context.getParams().getAuditId();
     auto results = context.getResults();
+    auto policy = currentPolicy();
     results.setOutcome(id == 0 || id > log.lastId() ? Outcome::NEVER_GIVEN : Outcome::DROPPED);
     log.forEachAfter(id == 0 ? 0 : id - 1, [&](const AuditEntry& entry) {
       if (entry.id != id) return;
@@ -170,7 +173,7 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
   Discovery& discovery;
   AuditLog& log;
   kj::Timer& timer;
-  PolicyTable policy;
+  kj::Function<PolicyTable()> currentPolicy;
   kj::uint waiting = 0;
 
   // A place among the calls that may wait; given back when the call ends or is cancelled.
@@ -184,16 +187,11 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
 
   // One number for the table and all links; never 0.
   uint32_t generation() {
-    uint32_t sum = discovery.peers().generation();
-    for (auto& link : bus.links()) sum += link->generation();
+    uint32_t sum = discovery.peers().generation() + bus.generation();
     return sum == 0 ? 1 : sum;
   }
 
-  kj::Promise<void> whenChanged() {
-    auto promise = discovery.whenChanged();
-    for (auto& link : bus.links()) promise = promise.exclusiveJoin(link->whenChanged());
-    return promise;
-  }
+  kj::Promise<void> whenChanged() { return discovery.whenChanged().exclusiveJoin(bus.whenChanged()); }
 
   void fill(PeersResults::Builder results) {
     auto heard = discovery.peers().all();
@@ -208,10 +206,11 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
       auto out = list[at++];
       auto& trusted = link->peer();
       out.setName(trusted.name);
-      out.setDeviceId(trusted.identity.deviceId);
+      auto& deviceId = link->knownAs().deviceId;
+      out.setDeviceId(deviceId);
       out.setState(link->state());
       out.setReason(link->reason());
-      KJ_IF_MAYBE (peer, discovery.peers().peek(trusted.identity.deviceId))
+      KJ_IF_MAYBE (peer, discovery.peers().peek(deviceId))
         fillHeard(out, *peer);
       else
         out.initAddress().initAddress().setAny();
@@ -236,8 +235,8 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
 }  // namespace
 
 idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer,
-                                        PolicyTable policy) {
-  return kj::heap<DSoftBusImpl>(bus, discovery, audit, timer, policy);
+                                        kj::Function<PolicyTable()> policy) {
+  return kj::heap<DSoftBusImpl>(bus, discovery, audit, timer, kj::mv(policy));
 }
 
 }  // namespace nexus

@@ -15,8 +15,8 @@ constexpr kj::uint MAX_WAITING_CALLS = 64;
 // The longest text of a question to explain(), bytes.
 constexpr size_t MAX_QUESTION_TEXT = 256;
 
-// policy: what the proxy of this node decides by.
+// policy: what the proxy of this node decides by, as it is at that moment; asked for each question anew.
 idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer,
-                                        PolicyTable policy);
+                                        kj::Function<PolicyTable()> policy);
 
 }  // namespace nexus

@@ -109,8 +109,16 @@ kj::Promise<idl::TcpListener::Client> Dsoftbusd::listen(idl::NetworkManager::Cli
   co_return response.getListener();
 }
 
+Bus::TrustChange Dsoftbusd::applyTrust(kj::Array<TrustedPeer> peers) {
+  auto change = bus.applyTrust(kj::mv(peers));
+  discovery.trustChanged();
+  KJ_LOG(INFO, "trust table replaced", change.added, change.removed, change.changed, change.kept);
+  return change;
+}
+
 idl::DSoftBus::Client Dsoftbusd::newBusClient() {
-  return newDSoftBusServer(bus, discovery, auditLog, timer, PolicyTable{trust.all(), settings.rules});
+  return newDSoftBusServer(bus, discovery, auditLog, timer,
+                           [this] { return PolicyTable{trust.all(), settings.rules}; });
 }
 
 // ---- status
@@ -154,6 +162,7 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   add("session.refusedTotal", h.refusedTotal), add("session.refusedSource", h.refusedSource);
   add("session.refusedRate", h.refusedRate), add("session.halfOpenNow", bus.halfOpenCount());
   add("session.handshakeFailures", b.handshakeFailures), add("session.strangers", b.strangers);
+  add("session.revoked", b.revoked), add("session.gracesEnded", b.gracesEnded);
   add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", live);
   for (uint16_t i = 0; i <= uint16_t(CallStatus::CANCELLED); i++) {
     auto verdict = static_cast<CallStatus>(i);

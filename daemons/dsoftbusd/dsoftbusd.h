@@ -42,6 +42,10 @@ class Dsoftbusd {
   // Never ends by itself. Whatever the stack does, it is opened again with back-off.
   kj::Promise<void> run();
 
+  // Bus::applyTrust, and discovery is told.
+  Bus::TrustChange applyTrust(kj::Array<TrustedPeer> peers);
+  const TrustTable& trusted() const { return trust; }
+
   // For one client each.
   idl::DSoftBus::Client newBusClient();
   idl::Status::Client newStatusClient();

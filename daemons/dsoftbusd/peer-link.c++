@@ -6,11 +6,11 @@ namespace nexus {
 
 using State = idl::SessionState;
 
-PeerLink::PeerLink(LinkContext& context, const TrustedPeer& peer)
+PeerLink::PeerLink(LinkContext& context, TrustedPeer peer)
     : context(context),
-      trusted(peer),
-      peerIsLower(peer.identity.deviceId < context.own.deviceId()),
-      routes(peer.address),
+      trusted(kj::mv(peer)),
+      target(trusted.identity.clone()),
+      routes(trusted.address),
       backoff(context.limits.firstDelay, context.limits.largestDelay),
       notBefore(context.timer.now()),
       lastDial(context.timer.now() - context.limits.dialSpacing),
@@ -31,10 +31,15 @@ void PeerLink::setTransport(size_t link, kj::Maybe<Transport&> transport) {
   wake.fire();
 }
 
-void PeerLink::setRoutes(kj::ArrayPtr<const PeerRoute> heard) {
+void PeerLink::setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> heard) {
+  bool sameKey = deviceId == target.deviceId;
+  if (heard.size() == 0 && !sameKey) return;  // the peer announces another key by now
+  targetHeard = heard.size() > 0;
+  if (!sameKey) target = KJ_ASSERT_NONNULL(trusted.find(deviceId)).clone();
   bool changed = routes.setHeard(heard);
   if (changed) moved.fire();
   if (heard.size() == 0) return;
+  changed = changed || !sameKey;
   // A peer that announces itself is worth a dial, except when it has just said that it does not want us.
   if (changed || currentState != State::REFUSED) bringForward();
 }
@@ -45,10 +50,11 @@ void PeerLink::bringForward() {
   wake.fire();
 }
 
-void PeerLink::takeIncoming(kj::Own<RecordChannel> channel) {
+void PeerLink::takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven) {
   counts.incoming++;
+  bool peerIsLower = isLowerThanUs(proven);
   KJ_IF_MAYBE (older, candidate) supersede(kj::mv(*older));
-  candidate = kj::mv(channel);
+  candidate = Incoming{kj::mv(channel), kj::mv(proven)};
   switch (phase) {
     case Phase::WAITING:
       wake.fire();
@@ -68,6 +74,14 @@ void PeerLink::takeIncoming(kj::Own<RecordChannel> channel) {
   }
 }
 
+bool PeerLink::isLowerThanUs(const PublicIdentity& peer) const {
+  return peer.deviceId < context.own.deviceId();
+}
+
+const PublicIdentity& PeerLink::knownAs() const {
+  return running == nullptr ? target : openedBy;
+}
+
 // Whether the running session's peer is still there, now that the same peer has connected again.
 kj::Promise<void> PeerLink::probe(kj::Own<Session> session) {
   auto answered = kj::evalNow([&] { return session->ping(nullptr); })
@@ -82,39 +96,105 @@ kj::Promise<void> PeerLink::probe(kj::Own<Session> session) {
   }
 }
 
-void PeerLink::supersede(kj::Own<RecordChannel> channel) {
+void PeerLink::supersede(Incoming connection, CloseReason reason, uint64_t auditId) {
   counts.superseded++;
-  tasks.add(closeChannel(kj::mv(channel), CloseMessage{CloseReason::SUPERSEDED, 0}, context.timer));
+  tasks.add(closeChannel(kj::mv(connection.channel), CloseMessage{reason, auditId}, context.timer));
 }
 
 void PeerLink::dropCandidate() {
-  KJ_IF_MAYBE (channel, candidate) {
-    auto refused = kj::mv(*channel);
+  KJ_IF_MAYBE (incoming, candidate) {
+    auto refused = kj::mv(*incoming);
     candidate = nullptr;
     supersede(kj::mv(refused));
   }
 }
 
+// ---- the end of trust
+
+void PeerLink::update(const TrustedPeer& entry) {
+  KJ_REQUIRE(entry.name == trusted.name);
+  if (entry == trusted) return;
+  trusted.identity = entry.identity.clone();
+  trusted.dial = entry.dial;
+  routes.setFixed(entry.address);
+  trusted.address = entry.address;
+  trusted.paired = entry.paired;
+  trusted.previous = nullptr;
+  KJ_IF_MAYBE (p, entry.previous) trusted.previous = PreviousIdentity{p->identity.clone(), p->until};
+  if (!trusted.accepts(target)) {
+    target = trusted.identity.clone();
+    targetHeard = false;
+    routes.setHeard(nullptr);  // those of a device which is not the peer any more
+    lastFailure = nullptr;
+    backoff.reset();
+    notBefore = context.timer.now();
+    untrusted = phase == Phase::DIALING;
+  }
+  endUntrusted("the trust table has another key of this peer");
+  changes++;
+  stateChanged.fire();
+  wake.fire();
+}
+
+kj::Promise<void> PeerLink::revoke() {
+  KJ_REQUIRE(!revoked);
+  setState(State::IDLE, "no longer trusted by this node");
+  revoked = true;
+  endUntrusted("no longer trusted by this node");
+  wake.fire();
+  return whenLoopEnded();
+}
+
+// Ends whatever was opened, or is being opened, by a key that is not accepted any more: all of it, once revoked.
+void PeerLink::endUntrusted(kj::StringPtr why) {
+  auto rejected = [this](const PublicIdentity& identity) { return revoked || !trusted.accepts(identity); };
+  bool sessionEnds = running != nullptr && rejected(openedBy);
+  bool candidateEnds = candidate.map([&](Incoming& c) { return rejected(c.proven); }).orDefault(false);
+  untrusted = phase == Phase::DIALING && (untrusted || revoked);
+  if (!revoked && !sessionEnds && !candidateEnds && !untrusted) return;
+  auto auditId = context.audit.append(trusted.name, "", "revoke", CallStatus::UNAUTHENTICATED, 0);
+  auto& peer = trusted.name;
+  KJ_LOG(INFO, "trust ended", peer, why, auditId);
+  if (candidateEnds) {
+    auto incoming = KJ_ASSERT_NONNULL(kj::mv(candidate));
+    candidate = nullptr;
+    supersede(kj::mv(incoming), CloseReason::UNAUTHENTICATED, auditId);
+  }
+  if (sessionEnds) KJ_ASSERT_NONNULL(running)->close(CloseReason::UNAUTHENTICATED, kj::str(why), auditId);
+  if (untrusted) yield.fire();
+}
+
+kj::Promise<void> PeerLink::whenLoopEnded() {
+  while (!loopEnded) co_await loopEnd.wait();
+  co_await tasks.onEmpty();
+}
+
 // ---- the loop
 
 kj::Promise<void> PeerLink::loop() {
-  for (;;) {
-    phase = Phase::WAITING;
-    co_await waitForWork();
-    KJ_IF_MAYBE (incoming, candidate) {
-      auto channel = kj::mv(*incoming);
-      candidate = nullptr;
-      co_await run(kj::mv(channel), Role::RESPONDER);
+  while (!revoked) co_await step();
+  loopEnded = true;
+  loopEnd.fire();
+}
+
+// One session, or one attempt at it.
+kj::Promise<void> PeerLink::step() {
+  phase = Phase::WAITING;
+  co_await waitForWork();
+  if (revoked) co_return;
+  KJ_IF_MAYBE (c, candidate) {
+    auto incoming = kj::mv(*c);
+    candidate = nullptr;
+    co_await run(kj::mv(incoming), Role::RESPONDER);
+    co_return;
+  }
+  auto dialled = co_await dial();
+  KJ_IF_MAYBE (connection, dialled) {
+    if (candidate != nullptr && isLowerThanUs(connection->proven)) {
+      supersede(kj::mv(*connection));
     } else {
-      auto dialled = co_await dial();
-      KJ_IF_MAYBE (channel, dialled) {
-        if (candidate != nullptr && peerIsLower) {
-          supersede(kj::mv(*channel));
-        } else {
-          dropCandidate();
-          co_await run(kj::mv(*channel), Role::INITIATOR);
-        }
-      }
+      dropCandidate();
+      co_await run(kj::mv(*connection), Role::INITIATOR);
     }
   }
 }
@@ -122,7 +202,7 @@ kj::Promise<void> PeerLink::loop() {
 // Until there is a connection of the peer, or it is time to dial.
 kj::Promise<void> PeerLink::waitForWork() {
   for (;;) {
-    if (candidate != nullptr) co_return;
+    if (candidate != nullptr || revoked) co_return;
     if (!routes.hasLink()) {
       setIdle("the network stack is not there");
     } else if (!trusted.dial) {
@@ -145,8 +225,9 @@ void PeerLink::setIdle(kj::StringPtr why) {
   setState(State::IDLE, lastFailure.size() == 0 ? kj::str(why) : kj::str(why, "; before: ", lastFailure));
 }
 
-kj::Promise<kj::Maybe<kj::Own<RecordChannel>>> PeerLink::dial() {
+kj::Promise<kj::Maybe<PeerLink::Incoming>> PeerLink::dial() {
   phase = Phase::DIALING;
+  untrusted = false;
   counts.dials++;
   lastDial = context.timer.now();
   auto route = KJ_ASSERT_NONNULL(routes.next());
@@ -156,13 +237,14 @@ kj::Promise<kj::Maybe<kj::Own<RecordChannel>>> PeerLink::dial() {
     return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(exception.getDescription())};
   });
   auto yielded = yield.wait().then([]() -> HandshakeResult {
-    return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the peer's own dial goes first")};
+    return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the dial was given up")};
   });
   auto result = co_await attempt.exclusiveJoin(kj::mv(yielded)).exclusiveJoin(whenMovedFrom(route.to));
+  if (untrusted) co_return nullptr;  // even if the handshake was done in the same moment
   KJ_SWITCH_ONEOF(result) {
     KJ_CASE_ONEOF(done, HandshakeDone) {
       routes.worked();
-      co_return kj::mv(done.channel);
+      co_return Incoming{kj::mv(done.channel), kj::mv(done.peer)};
     }
     KJ_CASE_ONEOF(failure, HandshakeFailure) {
       if (candidate == nullptr) noteDialFailure(failure.what, denied);
@@ -192,22 +274,23 @@ kj::Promise<HandshakeResult> PeerLink::dialAttempt(Transport& over, SocketAddres
     }
     KJ_CASE_ONEOF(stream, kj::Own<kj::AsyncIoStream>) {
       setState(State::HANDSHAKING, kj::str("handshake with ", to));
-      co_return co_await initiateHandshake(kj::mv(stream), context.own, ExpectedPeer::of(trusted.identity),
-                                           context.timer, context.entropy, context.limits.records);
+      co_return co_await initiateHandshake(kj::mv(stream), context.own, ExpectedPeer::of(target), context.timer,
+                                           context.entropy, context.limits.records);
     }
   }
   KJ_UNREACHABLE;
 }
 
-kj::Promise<void> PeerLink::run(kj::Own<RecordChannel> channel, Role ourRole) {
+kj::Promise<void> PeerLink::run(Incoming connection, Role ourRole) {
   phase = Phase::RUNNING;
   role = ourRole;
+  openedBy = kj::mv(connection.proven);
   setState(State::HANDSHAKING, "authenticated; waits for the first pong");
   context.observer.onAuthenticated(trusted.name);
   auto started = context.timer.now();
   auto muxRole = role == Role::INITIATOR ? MuxRole::INITIATOR : MuxRole::RESPONDER;
   auto session = kj::refcounted<Session>(
-      kj::mv(channel), muxRole, *this, context.timer, [this] { onLive(); }, context.limits.session);
+      kj::mv(connection.channel), muxRole, *this, context.timer, [this] { onLive(); }, context.limits.session);
   running = kj::addRef(*session);
   KJ_DEFER(context.proxy.endSession(trusted.name));  // also when the link itself goes
   auto end = co_await session->run();
@@ -247,11 +330,16 @@ void PeerLink::noteDialFailure(kj::StringPtr what, bool denied) {
   lastFailure = kj::str(what);
   notBefore = context.timer.now() + backoff.next();
   setState(State::BACKOFF, what);
+  // Nobody says by which of its keys the peer goes: each is tried in turn.
+  KJ_IF_MAYBE (p, trusted.previous) {
+    if (!targetHeard) target = (target.deviceId == trusted.identity.deviceId ? p->identity : trusted.identity).clone();
+  }
 }
 
 // ---- the rest
 
 kj::Maybe<kj::Own<Session>> PeerLink::session() {
+  if (revoked) return nullptr;
   KJ_IF_MAYBE (session, running) {
     if ((*session)->isLive()) return kj::addRef(**session);
   }
@@ -259,7 +347,7 @@ kj::Maybe<kj::Own<Session>> PeerLink::session() {
 }
 
 void PeerLink::setState(State state, kj::StringPtr reason) {
-  if (state == currentState && currentReason == reason) return;
+  if (revoked || (state == currentState && currentReason == reason)) return;
   currentState = state;
   currentReason = kj::str(reason);
   changes++;

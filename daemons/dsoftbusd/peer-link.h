@@ -1,11 +1,14 @@
 #pragma once
-// The one session with one trusted peer, for as long as the node runs: dials with back-off, takes over connections that
-// the peer made, keeps exactly one of two, and says in which state it is and why. Owned by the bus. Knows nothing of
-// discovery (it is told addresses) and of how connections are accepted.
+// The one session with one trusted peer, for as long as that is trusted: dials with back-off, takes over connections
+// that the peer made, keeps exactly one of two, and says in which state it is and why. Owned by the bus. Knows nothing
+// of discovery (it is told addresses) and of how connections are accepted.
 //
 // Two connections at once: the dial of the node with the lower device id survives. A connection of the peer that comes
 // while a session lives is kept waiting while that session is probed: if the peer answers there, the new one is closed,
 // else it replaces the old one (the peer was restarted). So each end has one session, whichever way messages cross.
+//
+// A peer that changes its key may be known by two identities for a time (trust-table). It is dialled as the one that it
+// announced last; the session remembers by which of them it was opened.
 #include "daemons/dsoftbusd/audit-log.h"
 #include "daemons/dsoftbusd/backoff.h"
 #include "daemons/dsoftbusd/bus-observer.h"
@@ -39,10 +42,10 @@ struct LinkContext {
   LinkLimits limits{};
 };
 
-class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler {
+// Made with kj::refcounted.
+class PeerLink final : public kj::Refcounted, public RequestHandler, private kj::TaskSet::ErrorHandler {
  public:
-  // peer outlives the link.
-  PeerLink(LinkContext& context, const TrustedPeer& peer);
+  PeerLink(LinkContext& context, TrustedPeer peer);
   ~PeerLink() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(PeerLink);
 
@@ -51,11 +54,24 @@ class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler 
   // A link of this node is there, or gone (null). A new one is dialled over at once.
   void setTransport(size_t link, kj::Maybe<Transport&> transport);
 
-  // An announcement of the peer was heard: where it is now, best first. Empty: it has aged out.
-  void setRoutes(kj::ArrayPtr<const PeerRoute> routes);
+  // The trust table has a new entry of that name. What was opened by a key that it no longer accepts ends as in
+  // revoke(); the link goes on.
+  void update(const TrustedPeer& entry);
+
+  // The peer is not trusted any more: ends the session, the handshake or the dial at once, with an audit record, and
+  // dials no more. To be dropped when the promise is done, at most a second later.
+  kj::Promise<void> revoke();
+  bool isRevoked() const { return revoked; }
+
+  // An announcement of the peer, by one of its device ids, was heard: where it is now, best first. Empty: it has aged
+  // out.
+  void setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes);
 
   // A connection of the peer, handshake done and bound to this peer.
-  void takeIncoming(kj::Own<RecordChannel> channel);
+  void takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven);
+
+  // By which identity the peer is known now: that of the session, else the one to be dialled.
+  const PublicIdentity& knownAs() const;
 
   idl::SessionState state() const { return currentState; }
   kj::StringPtr reason() const { return currentReason; }
@@ -83,9 +99,18 @@ class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler 
   enum class Phase { WAITING, DIALING, RUNNING };
   enum class Role { INITIATOR, RESPONDER };
 
+  // A connection, handshake done, and who the peer proved to be.
+  struct Incoming {
+    kj::Own<RecordChannel> channel;
+    PublicIdentity proven;
+  };
+
   LinkContext& context;
-  const TrustedPeer& trusted;
-  bool peerIsLower;  // the peer's device id is lower than ours: its dials survive
+  TrustedPeer trusted;       // its name never changes: calls under way refer to it
+  PublicIdentity target;     // one of those that are accepted: the one to dial
+  bool targetHeard = false;  // an announcement says that the peer is this one
+  bool revoked = false;
+  bool untrusted = false;  // the dial under way is for an identity that is not accepted any more
 
   PeerRoutes routes;
   Backoff backoff;
@@ -101,24 +126,31 @@ class PeerLink final : public RequestHandler, private kj::TaskSet::ErrorHandler 
   Counters counts;
 
   kj::Maybe<kj::Own<Session>> running;
-  kj::Maybe<kj::Own<RecordChannel>> candidate;  // of the peer, waiting for the decision
-  Signal wake;                                  // something that the loop waits for
-  Signal yield;                                 // the peer's dial goes before ours
-  Signal moved;                                 // the peer is no longer where we dial it
-  kj::TaskSet tasks;                            // probes, closing of superseded connections
-  kj::Promise<void> loopTask;                   // last: uses the rest
+  PublicIdentity openedBy;        // of the running session
+  kj::Maybe<Incoming> candidate;  // of the peer, waiting for the decision
+  Signal wake;                    // something that the loop waits for
+  Signal yield;                   // the dial under way is to be given up
+  Signal moved;                   // the peer is no longer where we dial it
+  Signal loopEnd;
+  bool loopEnded = false;
+  kj::TaskSet tasks;           // probes, closing of superseded connections
+  kj::Promise<void> loopTask;  // last: uses the rest
 
   kj::Promise<void> loop();
   kj::Promise<void> waitForWork();
-  kj::Promise<kj::Maybe<kj::Own<RecordChannel>>> dial();
+  kj::Promise<void> step();
+  kj::Promise<kj::Maybe<Incoming>> dial();
   kj::Promise<HandshakeResult> dialAttempt(Transport& over, SocketAddress to, bool& denied);
   kj::Promise<HandshakeResult> whenMovedFrom(SocketAddress address);
-  kj::Promise<void> run(kj::Own<RecordChannel> channel, Role role);
+  kj::Promise<void> run(Incoming connection, Role role);
+  kj::Promise<void> whenLoopEnded();
   kj::Promise<void> probe(kj::Own<Session> session);
   void noteEnd(const SessionEnd& end, bool stable);
   void noteDialFailure(kj::StringPtr what, bool denied);
   void onLive();
-  void supersede(kj::Own<RecordChannel> channel);
+  bool isLowerThanUs(const PublicIdentity& peer) const;
+  void endUntrusted(kj::StringPtr why);
+  void supersede(Incoming connection, CloseReason reason = CloseReason::SUPERSEDED, uint64_t auditId = 0);
   void dropCandidate();
   void bringForward();
   void setIdle(kj::StringPtr why);

@@ -64,6 +64,17 @@ TEST_CASE("an address that is both heard and configured is tried once a turn") {
   CHECK(turns(routes, 3) == kj::arr(at(11), at(12), at(11)));
 }
 
+TEST_CASE("the address of the trust entry can be changed and taken away") {
+  Nowhere link;
+  PeerRoutes routes(at(99));
+  routes.setTransport(0, link);
+  routes.setFixed(at(98));
+  CHECK(KJ_ASSERT_NONNULL(routes.next()).to == at(98));
+  routes.setFixed(nullptr);
+  CHECK(routes.next() == nullptr);
+  CHECK(!routes.isKnown());
+}
+
 TEST_CASE("the same again changes nothing, another list starts over") {
   Nowhere link;
   PeerRoutes routes;

@@ -10,6 +10,12 @@ void PeerRoutes::setTransport(size_t link, kj::Maybe<Transport&> transport) {
   startOver();
 }
 
+void PeerRoutes::setFixed(kj::Maybe<SocketAddress> address) {
+  if (fixed == address) return;
+  fixed = address;
+  startOver();
+}
+
 bool PeerRoutes::setHeard(kj::ArrayPtr<const PeerRoute> routes) {
   if (routes == heard.asPtr()) return false;
   heard.clear();

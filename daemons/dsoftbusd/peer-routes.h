@@ -24,6 +24,9 @@ class PeerRoutes {
   // The transport of a link, which outlives its place here, or null when the link is gone.
   void setTransport(size_t link, kj::Maybe<Transport&> transport);
 
+  // The trust entry has another address, or none.
+  void setFixed(kj::Maybe<SocketAddress> address);
+
   // What is heard now, best first. Returns whether that is a change; if so, the first one is tried next.
   bool setHeard(kj::ArrayPtr<const PeerRoute> routes);
 

@@ -206,5 +206,21 @@ TEST_CASE("time that goes backwards admits nothing extra") {
   CHECK_FALSE(f.table.admit(host(1), START + 10 * kj::SECONDS));
 }
 
+TEST_CASE("a new trust table makes peers trusted or strangers, and names those that are trusted now") {
+  PeerTable table(START);
+  table.hear(announce("a"), host(1), false, START);
+  table.hear(announce("b"), host(2), true, START);
+  table.hear(announce("c"), host(3), true, START);
+  auto generation = table.generation();
+  auto isTrusted = [](const Announce& a) { return a.deviceId != "b"_kj; };
+  auto now = table.retrust(isTrusted);
+  REQUIRE(now.size() == 1);
+  CHECK(now[0] == "a"_kj);
+  CHECK(KJ_ASSERT_NONNULL(table.peek("a"_kj)).trusted);
+  CHECK_FALSE(KJ_ASSERT_NONNULL(table.peek("b"_kj)).trusted);
+  CHECK(table.generation() != generation);
+  CHECK(table.retrust(isTrusted).size() == 0);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -104,6 +104,17 @@ kj::Maybe<const Peer&> PeerTable::peek(kj::StringPtr deviceId) const {
   return nullptr;
 }
 
+kj::Array<kj::String> PeerTable::retrust(kj::FunctionParam<bool(const Announce&)> isTrusted) {
+  kj::Vector<kj::String> newlyTrusted;
+  for (auto& peer : peers) {
+    bool trusted = isTrusted(peer.announce);
+    if (trusted && !peer.trusted) newlyTrusted.add(kj::str(peer.announce.deviceId));
+    peer.trusted = trusted;
+  }
+  changed();
+  return newlyTrusted.releaseAsArray();
+}
+
 kj::Array<kj::String> PeerTable::expire(kj::TimePoint now) {
   kj::Vector<kj::String> gone;
   for (auto peer = peers.begin(); peer != peers.end();) {

@@ -3,6 +3,7 @@
 // source, and all sources together, may announce. Owned by discovery. Time comes in with every call. What is in here is
 // hearsay: an announcement proves nothing, and the caller says which device ids are trusted, so that a flood of
 // strangers cannot push known peers out.
+#include <kj/function.h>
 #include <kj/string.h>
 #include <kj/time.h>
 
@@ -49,6 +50,9 @@ class PeerTable {
   // The peer of that device id, or null. get() makes it the most recently used.
   kj::Maybe<const Peer&> get(kj::StringPtr deviceId);
   kj::Maybe<const Peer&> peek(kj::StringPtr deviceId) const;
+
+  // Asks anew of every peer whether it is trusted; returns the device ids of those that were not before.
+  kj::Array<kj::String> retrust(kj::FunctionParam<bool(const Announce&)> isTrusted);
 
   // Drops what is older than the time to live and returns the device ids.
   kj::Array<kj::String> expire(kj::TimePoint now);

@@ -21,7 +21,10 @@ Session::~Session() noexcept(false) = default;
 
 kj::Promise<SessionEnd> Session::run(bool greet) {
   SessionEnd end{kj::str("cancelled"), nullptr};
-  KJ_DEFER(settle(end));
+  KJ_DEFER({
+    stop(end);
+    channel = nullptr;  // whoever still holds this object
+  });
   auto reading = readLoop().catch_([](kj::Exception&& exception) -> SessionEnd {
     return {kj::str("the connection failed: ", exception.getDescription()), nullptr};
   });
@@ -29,7 +32,8 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
   tasks.add(streams->sendLoop(
       [this](uint8_t type, kj::ArrayPtr<const kj::byte> body) { return channel->sendRecord(type, body); }));
   end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed());
-  KJ_IF_MAYBE (order, closeOrder) co_await sendClose(order->reason);
+  stop(end);  // nothing is read or answered any more, however long the close record takes
+  KJ_IF_MAYBE (order, closeOrder) co_await sendClose(CloseMessage{order->reason, order->auditId});
   co_return SessionEnd{kj::str(end.why), end.peerReason, end.peerAuditId};
 }
 
@@ -161,21 +165,22 @@ SessionEnd Session::fault(kj::String why) {
   return {kj::mv(why), nullptr};
 }
 
-void Session::close(CloseReason reason, kj::String why) {
+void Session::close(CloseReason reason, kj::String why, uint64_t auditId) {
   if (ended || closeOrder != nullptr) return;
-  closeOrder = CloseOrder{reason, kj::mv(why)};
+  closeOrder = CloseOrder{reason, kj::mv(why), auditId};
   closeOrdered.fire();
 }
 
-kj::Promise<void> Session::sendClose(CloseReason reason) {
-  return channel->send(CloseMessage{reason, 0})
+kj::Promise<void> Session::sendClose(CloseMessage message) {
+  return channel->send(message)
       .then([this] { return channel->finish(); })
       .catch_([](kj::Exception&&) {})  // the peer is gone: it needs no close record
       .exclusiveJoin(timer.afterDelay(limits.closeTimeout));
 }
 
-// The last thing that happens: whoever waits is told, and the stream is let go, whoever still holds this object.
-void Session::settle(const SessionEnd& end) {
+// Whoever waits is told; no task goes on.
+void Session::stop(const SessionEnd& end) {
+  if (ended) return;
   ended = true;
   tasks.clear();
   streams->end(end.why);
@@ -189,7 +194,6 @@ void Session::settle(const SessionEnd& end) {
     }
   });
   pings.settleAll([&](kj::PromiseFulfiller<kj::Array<kj::byte>>& caller) { caller.reject(gone()); });
-  channel = nullptr;
 }
 
 // ---- asking

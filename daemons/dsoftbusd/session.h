@@ -58,8 +58,9 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   // peer at once.
   kj::Promise<SessionEnd> run(bool greet = true);
 
-  // Makes run() send a close record and end with that reason. Nothing when it has ended.
-  void close(CloseReason reason, kj::String why);
+  // Ends the session with that reason: whoever waits is told in this turn of the event loop, then run() sends a close
+  // record with the id of this node's audit record, if there is one. Nothing when it has ended.
+  void close(CloseReason reason, kj::String why, uint64_t auditId = 0);
 
   bool isLive() const { return live && !ended; }
   bool hasEnded() const { return ended; }
@@ -95,6 +96,7 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   struct CloseOrder {
     CloseReason reason;
     kj::String why;
+    uint64_t auditId = 0;
   };
   kj::Maybe<CloseOrder> closeOrder;
   Signal closeOrdered;
@@ -112,10 +114,10 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   kj::Promise<void> greetPeer();
   kj::Promise<void> answerPing(uint64_t id, kj::Array<kj::byte> payload);
   kj::Promise<void> serve(uint64_t id, kj::Array<char> service, kj::Array<kj::byte> frame);
-  kj::Promise<void> sendClose(CloseReason reason);
+  kj::Promise<void> sendClose(CloseMessage message);
   SessionEnd fault(kj::String why);
   void noteLive();
-  void settle(const SessionEnd& end);
+  void stop(const SessionEnd& end);
   void checkAcceptsCall() const;
   void taskFailed(kj::Exception&& exception) override;
 };
