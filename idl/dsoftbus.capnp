@@ -74,9 +74,10 @@ interface PeerSession {
 
   peer @2 () -> (name :Text, deviceId :Text);
 
-  openStream @3 (name :Text, priority :UInt8 = 4) -> (outcome :StreamOutcome, stream :MuxStream);
+  openStream @3 (name :Text, priority :UInt8 = 4) -> (outcome :StreamOutcome, stream :MuxStream, auditId :UInt64);
   # Opens a stream to the peer and waits until the peer has taken or refused it. name: 1 to 64 visible ASCII characters; priority: 0
-  # (served first) to 7; anything else is FAILED. The peer takes it if a rule there lets this node open that name.
+  # (served first) to 7; anything else is FAILED. The peer takes it if a rule there lets this node open that name;
+  # with the outcome denied, auditId is that of its record there.
 
   acceptStream @4 () -> (name :Text, priority :UInt8, stream :MuxStream);
   # The next stream that the peer opens to this node, and that a rule here lets it open; whoever waits longest gets it. At most 16 calls

@@ -193,8 +193,10 @@ TEST_CASE("a stream that a rule allows is opened at one node and accepted at the
 
 TEST_CASE("a stream is denied by default, and the decision is in the audit log of the node that took it") {
   StreamFixture f;
-  CHECK(f.sim.run(f.open("secrets")).getOutcome() == idl::PeerSession::StreamOutcome::DENIED);
+  auto refused = f.sim.run(f.open("secrets"));
+  CHECK(refused.getOutcome() == idl::PeerSession::StreamOutcome::DENIED);
   auto last = f.b->lastAudit();
+  CHECK(refused.getAuditId() == last.id);
   CHECK(last.service == "stream:secrets");
   CHECK(last.verdict == CallStatus::DENIED);
   CHECK_FALSE(f.sim.run(f.open("secrets")).hasStream());

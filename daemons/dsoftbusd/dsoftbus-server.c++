@@ -57,6 +57,7 @@ class PeerSessionImpl final : public idl::PeerSession::Server {
         auto refused = co_await stream->whenTaken();
         KJ_IF_MAYBE (reason, refused) {
           context.getResults().setOutcome(streamOutcome(*reason));
+          context.getResults().setAuditId(stream->resetAuditId());
         } else {
           context.getResults().setStream(newMuxStreamServer(kj::mv(stream)));
         }

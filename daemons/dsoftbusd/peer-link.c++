@@ -358,8 +358,9 @@ kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::
   return context.proxy.handle({true, trusted.name, trusted.identity.deviceId}, service, frame);
 }
 
-bool PeerLink::mayOpenStream(kj::StringPtr name) {
-  return context.proxy.mayOpenStream({true, trusted.name, trusted.identity.deviceId}, name);
+MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
+  auto decision = context.proxy.mayOpenStream({true, trusted.name, trusted.identity.deviceId}, name);
+  return {decision.allowed, decision.auditId};
 }
 
 void PeerLink::taskFailed(kj::Exception&& exception) {

@@ -244,7 +244,7 @@ TEST_CASE("a stream may be opened by the peer and under the name that a rule nam
   Fixture f{policyOf({{"node-a"_kj, "stream:app/sync"_kj, "open"_kj}, {"node-b"_kj, "app/sync"_kj, "open"_kj}}), 50, 4};
   RemoteCaller a{true, "node-a"_kj}, b{true, "node-b"_kj}, stranger{false, "node-a"_kj};
   auto decides = [&](const RemoteCaller& caller, kj::StringPtr name, CallStatus verdict) {
-    CHECK(f.proxy->mayOpenStream(caller, name) == (verdict == CallStatus::OK));
+    CHECK(f.proxy->mayOpenStream(caller, name).allowed == (verdict == CallStatus::OK));
     f.audit.forEachAfter(f.audit.lastId() - 1, [&](const AuditEntry& entry) {
       CHECK(entry.peer == caller.name);
       CHECK(entry.service == kj::str("stream:", name));

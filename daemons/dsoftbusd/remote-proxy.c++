@@ -52,7 +52,7 @@ kj::Promise<RemoteReply> RemoteProxy::handle(RemoteCaller caller, kj::ArrayPtr<c
   return forward(kj::mv(pending), *backend, kj::heapArray(frame));
 }
 
-bool RemoteProxy::mayOpenStream(const RemoteCaller& caller, kj::StringPtr name) {
+StreamDecision RemoteProxy::mayOpenStream(const RemoteCaller& caller, kj::StringPtr name) {
   auto service = kj::str(STREAM_SERVICE_PREFIX, name);
   auto verdict = CallStatus::DENIED;
   if (!caller.authenticated) {
@@ -63,8 +63,7 @@ bool RemoteProxy::mayOpenStream(const RemoteCaller& caller, kj::StringPtr name) 
     verdict = CallStatus::OK;
   }
   counts[uint16_t(verdict)]++;
-  audit.append(caller.name, service, STREAM_OPERATION, verdict, 0);
-  return verdict == CallStatus::OK;
+  return {verdict == CallStatus::OK, audit.append(caller.name, service, STREAM_OPERATION, verdict, 0)};
 }
 
 CallStatus RemoteProxy::decide(const RemoteCaller& caller, kj::ArrayPtr<const char> serviceName,

@@ -43,6 +43,11 @@ struct RemoteReply {
   kj::Array<kj::byte> reply;  // empty unless ok
 };
 
+struct StreamDecision {
+  bool allowed;
+  uint64_t auditId;
+};
+
 // Hears of decisions, for markers. Defaults do nothing.
 class RemoteProxyObserver {
  public:
@@ -73,7 +78,7 @@ class RemoteProxy {
 
   // Whether the caller may open a stream of that name to this node: a rule (caller, "stream:NAME", "open") says so. It
   // costs a token and leaves an audit record as a call does.
-  bool mayOpenStream(const RemoteCaller& caller, kj::StringPtr name);
+  StreamDecision mayOpenStream(const RemoteCaller& caller, kj::StringPtr name);
 
   // To be called when the session with the peer of that name has ended, for whatever reason: the backends forget it.
   void endSession(kj::StringPtr peer);

@@ -57,7 +57,7 @@ kj::Promise<SessionEnd> Session::readLoop() {
 
 kj::Promise<kj::Maybe<SessionEnd>> Session::take(RecordChannel::Message record) {
   if (record.type >= MUX_FIRST_RECORD_TYPE && record.type <= MUX_LAST_RECORD_TYPE) {
-    auto admit = [this](kj::StringPtr name) { return handler.mayOpenStream(name); };
+    auto admit = [this](kj::StringPtr name) { return handler.admitStream(name); };
     KJ_IF_MAYBE (why, streams->take(record.type, record.body, admit)) co_return fault(kj::mv(*why));
     co_return nullptr;
   }

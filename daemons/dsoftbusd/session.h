@@ -25,7 +25,7 @@ class RequestHandler {
   virtual kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) = 0;
 
   // Whether the peer may open a stream of that name to this node. Nobody may who is not let.
-  virtual bool mayOpenStream(kj::StringPtr name) { return false; }
+  virtual MuxAdmission admitStream(kj::StringPtr name) { return {false, 0}; }
 };
 
 struct SessionLimits {

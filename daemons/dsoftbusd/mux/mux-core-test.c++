@@ -347,8 +347,10 @@ TEST_CASE("the peer opens ids of its own parity in rising order, anything else e
 
 TEST_CASE("an OPEN that policy does not let pass is answered with a reset and leaves nothing in the table") {
   End e(MuxRole::RESPONDER);
-  CHECK(e.core.refuse(MuxOpen{1, 0, "a"_kj.asArray()}, MuxResetReason::DENIED) == nullptr);
-  CHECK(e.next().frame.get<MuxRst>().reason == MuxResetReason::DENIED);
+  CHECK(e.core.refuse(MuxOpen{1, 0, "a"_kj.asArray()}, MuxResetReason::DENIED, 12) == nullptr);
+  auto rst = e.next().frame.get<MuxRst>();
+  CHECK(rst.reason == MuxResetReason::DENIED);
+  CHECK(rst.auditId == 12);
   CHECK(e.core.streamCount() == 0);
   e.rejects(MuxOpen{1, 0, "a"_kj.asArray()}, MuxReject::INVALID_STREAM_STATE_TRANSITION);
   CHECK(e.core.counters().refused == 1);

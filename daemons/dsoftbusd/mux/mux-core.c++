@@ -81,9 +81,9 @@ kj::Maybe<MuxReject> MuxCore::close(MuxStreamId id) {
   return MuxReject::UNKNOWN_STREAM_FRAME;
 }
 
-kj::Maybe<MuxReject> MuxCore::reset(MuxStreamId id, MuxResetReason why) {
+kj::Maybe<MuxReject> MuxCore::reset(MuxStreamId id, MuxResetReason why, uint64_t auditId) {
   KJ_IF_MAYBE (stream, lookUp(id)) {
-    auto reject = stream->reset(why);
+    auto reject = stream->reset(why, auditId);
     afterChange(*stream);
     return reject;
   }
@@ -145,14 +145,24 @@ kj::Maybe<MuxRejection> MuxCore::checkOpen(const MuxOpen& open) const {
   return nullptr;
 }
 
-kj::Maybe<MuxRejection> MuxCore::refuse(const MuxOpen& open, MuxResetReason why) {
+kj::Maybe<MuxRejection> MuxCore::refuse(const MuxOpen& open, MuxResetReason why, uint64_t auditId) {
   KJ_IF_MAYBE (fault, checkOpen(open)) return *fault;
   if (refused.size() >= limits.maxRefused) return fatal(MuxReject::STREAM_LIMIT_EXCEEDED);
   lastOfPeer = open.stream;
   refused[open.stream] = {};
-  refusals.push_back({open.stream, why});
+  refusals.push_back({open.stream, why, auditId});
   counts.refused++;
   return nullptr;
+}
+
+kj::Array<MuxStreamId> MuxCore::streamsOfPeer() const {
+  kj::Vector<MuxStreamId> ids;
+  for (auto& entry : streams) {
+    auto& stream = *entry.second;
+    bool live = !stream.isTerminal() || stream.wantsTurn();
+    if (stream.opener == MuxStreamCore::Opener::PEER && live) ids.add(entry.first);
+  }
+  return ids.releaseAsArray();
 }
 
 kj::Maybe<MuxRejection> MuxCore::ingestOpen(const MuxOpen& open) {
@@ -192,7 +202,7 @@ kj::Maybe<MuxReject> MuxCore::apply(MuxStreamCore& stream, const MuxFrame& frame
       return stream.takeWindowUpdate(update.delta);
     }
     KJ_CASE_ONEOF(rst, MuxRst) {
-      return stream.takeRst(rst.reason);
+      return stream.takeRst(rst.reason, rst.auditId);
     }
     KJ_CASE_ONEOF(close, MuxClose) {
       return stream.takeClose();

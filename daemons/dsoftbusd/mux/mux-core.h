@@ -50,7 +50,7 @@ class MuxCore {
   MuxSendResult send(MuxStreamId id, kj::ArrayPtr<const kj::byte> payload);
   size_t read(MuxStreamId id, kj::ArrayPtr<kj::byte> out);
   kj::Maybe<MuxReject> close(MuxStreamId id);
-  kj::Maybe<MuxReject> reset(MuxStreamId id, MuxResetReason why = MuxResetReason::ABORTED);
+  kj::Maybe<MuxReject> reset(MuxStreamId id, MuxResetReason why = MuxResetReason::ABORTED, uint64_t auditId = 0);
   void release(MuxStreamId id);  // see MuxStreamCore; whoever opened or accepted it calls this once
 
   // Null when it is not in the table (any more).
@@ -65,7 +65,10 @@ class MuxCore {
   kj::Maybe<MuxRejection> checkOpen(const MuxOpen& open) const;
 
   // Instead of ingest, for an OPEN that policy does not let pass. Null when the RST is on its way.
-  kj::Maybe<MuxRejection> refuse(const MuxOpen& open, MuxResetReason why);
+  kj::Maybe<MuxRejection> refuse(const MuxOpen& open, MuxResetReason why, uint64_t auditId = 0);
+
+  // Streams that the peer opened and that may still carry bytes.
+  kj::Array<MuxStreamId> streamsOfPeer() const;
 
   // ---- what is to be sent
 

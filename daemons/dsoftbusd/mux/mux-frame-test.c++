@@ -48,7 +48,8 @@ const auto WINDOW_UPDATE_NEGATIVE_HEX =
 const auto RST_HEX =
     "14"
     "fffffffe"
-    "05"_kj;
+    "05"
+    "0000000000000007"_kj;
 const auto CLOSE_HEX =
     "15"
     "00000003"_kj;
@@ -79,6 +80,7 @@ TEST_CASE("the golden bytes of each frame parse to its fields and are what the e
   golden(RST_HEX, [](MuxFrame& frame) {
     CHECK(frame.get<MuxRst>().stream == 0xfffffffe);
     CHECK(frame.get<MuxRst>().reason == MuxResetReason::DENIED);
+    CHECK(frame.get<MuxRst>().auditId == 7);
   });
   golden(CLOSE_HEX, [](MuxFrame& frame) { CHECK(frame.get<MuxClose>().stream == 3); });
 }
@@ -96,7 +98,7 @@ TEST_CASE("a frame cut short anywhere in its fixed part is refused") {
   cutShort(OPEN_ACK_HEX, 5);
   cutShort(DATA_HEX, 6);  // at least one byte of payload
   cutShort(WINDOW_UPDATE_HEX, 13);
-  cutShort(RST_HEX, 6);
+  cutShort(RST_HEX, 14);
   cutShort(CLOSE_HEX, 5);
 }
 
@@ -115,9 +117,9 @@ TEST_CASE("stream 0, priority 8, a delta of 0, an unknown reason and an unknown 
   CHECK(parses("100000000107aa"));
   CHECK_FALSE(parses("100000000108aa"));
   CHECK_FALSE(parses("13000000020000000000000000"));
-  CHECK_FALSE(parses("140000000100"));
-  CHECK(parses("140000000101"));
-  CHECK_FALSE(parses("140000000106"));
+  CHECK_FALSE(parses("1400000001000000000000000000"));
+  CHECK(parses("1400000001010000000000000000"));
+  CHECK_FALSE(parses("1400000001060000000000000000"));
   CHECK_FALSE(parses("0f00000001"));
   CHECK_FALSE(parses("1600000001"));
 }

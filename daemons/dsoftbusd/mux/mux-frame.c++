@@ -13,6 +13,7 @@ enum Type : uint8_t { OPEN = 16, OPEN_ACK = 17, DATA = 18, WINDOW_UPDATE = 19, R
 static_assert(OPEN == MUX_FIRST_RECORD_TYPE && CLOSE == MUX_LAST_RECORD_TYPE);
 
 constexpr size_t ID_BYTES = 4;
+constexpr size_t RST_BYTES = 1 + 8;  // reason, audit id
 
 uint64_t getBigEndian(kj::ArrayPtr<const kj::byte> bytes) {
   uint64_t value = 0;
@@ -51,9 +52,9 @@ kj::Maybe<MuxFrame> parseFields(uint8_t type, MuxStreamId stream, kj::ArrayPtr<c
       return MuxFrame(MuxWindowUpdate{stream, delta});
     }
     case RST:
-      if (rest.size() != 1) return nullptr;
+      if (rest.size() != RST_BYTES) return nullptr;
       if (rest[0] < kj::byte(MuxResetReason::ABORTED) || rest[0] > kj::byte(MuxResetReason::DENIED)) return nullptr;
-      return MuxFrame(MuxRst{stream, static_cast<MuxResetReason>(rest[0])});
+      return MuxFrame(MuxRst{stream, static_cast<MuxResetReason>(rest[0]), getBigEndian(rest.slice(1, RST_BYTES))});
     case CLOSE:
       if (rest.size() != 0) return nullptr;
       return MuxFrame(MuxClose{stream});
@@ -139,8 +140,9 @@ EncodedMuxFrame encodeMuxFrame(const MuxFrame& frame) {
       return encoded;
     }
     KJ_CASE_ONEOF(rst, MuxRst) {
-      auto encoded = frameOf(RST, rst.stream, 1);
+      auto encoded = frameOf(RST, rst.stream, RST_BYTES);
       encoded.body[ID_BYTES] = kj::byte(rst.reason);
+      putBigEndian(encoded.body.slice(ID_BYTES + 1, ID_BYTES + RST_BYTES), rst.auditId);
       return encoded;
     }
     KJ_CASE_ONEOF(close, MuxClose) {

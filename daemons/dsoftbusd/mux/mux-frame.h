@@ -10,7 +10,7 @@
 //   type 17 OPEN_ACK       stream u32
 //   type 18 DATA           stream u32   payload (the rest, at least 1 byte)
 //   type 19 WINDOW_UPDATE  stream u32   delta i64 (two's complement, not 0)
-//   type 20 RST            stream u32   reason u8
+//   type 20 RST            stream u32   reason u8   audit id u64
 //   type 21 CLOSE          stream u32
 //
 // The parser lets a name and a payload of any length pass, so that the core (mux-core.h) can say what is wrong.
@@ -59,6 +59,7 @@ struct MuxWindowUpdate {
 struct MuxRst {
   MuxStreamId stream;
   MuxResetReason reason;
+  uint64_t auditId = 0;  // of the decision's record at the sender; 0: none
 };
 struct MuxClose {  // no more DATA from its sender
   MuxStreamId stream;

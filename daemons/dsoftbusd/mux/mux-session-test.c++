@@ -17,7 +17,7 @@ class OpenDoor final : public RequestHandler {
   kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char>, kj::ArrayPtr<const kj::byte> frame) override {
     return RemoteReply{CallStatus::OK, 1, kj::heapArray(frame)};
   }
-  bool mayOpenStream(kj::StringPtr) override { return true; }
+  MuxAdmission admitStream(kj::StringPtr) override { return {true, 0}; }
 };
 
 // Two sessions on a pipe that keeps no byte: a write is done when the other end has read it.
@@ -280,8 +280,10 @@ TEST_CASE("a stream whose name no rule allows is denied at the other node, and a
   auto session = n.a->session("node-b");
   auto denied = openOn(*session, "secrets"), allowed = openOn(*session, "test/0");
   CHECK(KJ_ASSERT_NONNULL(n.sim.run(denied->whenTaken())) == MuxResetReason::DENIED);
+  CHECK(denied->resetAuditId() == 1);
   CHECK(n.sim.run(allowed->whenTaken()) == nullptr);
   auto last = n.b->lastAudit();
+  CHECK(last.id == 2);
   CHECK(last.peer == "node-a");
   CHECK(last.service == "stream:test/0");
   CHECK(last.operation == "open");

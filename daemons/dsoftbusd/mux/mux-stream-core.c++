@@ -99,9 +99,10 @@ kj::Maybe<MuxReject> MuxStreamCore::close() {
   return nullptr;
 }
 
-void MuxStreamCore::becomeReset(MuxResetReason why) {
+void MuxStreamCore::becomeReset(MuxResetReason why, uint64_t decision) {
   currentState = MuxState::RESET;
   reason = why;
+  auditId = decision;
   sendQueue.clear();
   if (!endReceived) cutReading();  // what is whole stays readable
   owesClose = resetAfterClose = owesAck = false;
@@ -112,11 +113,11 @@ void MuxStreamCore::cutReading() {
   cutOff = true;
 }
 
-kj::Maybe<MuxReject> MuxStreamCore::reset(MuxResetReason why) {
+kj::Maybe<MuxReject> MuxStreamCore::reset(MuxResetReason why, uint64_t decision) {
   if (currentState == MuxState::RESET) return nullptr;
   // A close that still waits behind its data can be taken back by a reset.
   if (currentState == MuxState::CLOSED && !owesClose) return MuxReject::INVALID_STREAM_STATE_TRANSITION;
-  becomeReset(why);
+  becomeReset(why, decision);
   cutReading();
   if (owesOpen) {
     // The peer has not heard of it and never will.
@@ -201,10 +202,10 @@ kj::Maybe<MuxReject> MuxStreamCore::takeClose() {
   return nullptr;
 }
 
-kj::Maybe<MuxReject> MuxStreamCore::takeRst(MuxResetReason why) {
+kj::Maybe<MuxReject> MuxStreamCore::takeRst(MuxResetReason why, uint64_t decision) {
   if (currentState == MuxState::CLOSED && !owesClose) return MuxReject::INVALID_STREAM_STATE_TRANSITION;
   bool known = currentState == MuxState::RESET;
-  if (!known) becomeReset(why);
+  if (!known) becomeReset(why, decision);
   // The peer forgets the stream when it hears our CLOSE or our RST.
   if (!known && !closeSent) owesRst = MuxResetReason::ABORTED;
   rstReceived = true;
@@ -228,7 +229,8 @@ MuxOutgoing MuxStreamCore::takeControl() {
     return {MuxOpenAck{id}, nullptr};
   }
   KJ_IF_MAYBE (why, owesRst) {
-    MuxRst rst{id, *why};
+    // The answer to a RST has no decision of ours behind it.
+    MuxRst rst{id, *why, rstReceived ? 0 : auditId};
     owesRst = nullptr;
     rstSent = true;
     return {rst, nullptr};

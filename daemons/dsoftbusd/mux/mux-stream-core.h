@@ -69,6 +69,7 @@ class MuxStreamCore {
   bool isAcknowledged() const { return acknowledged; }
   bool isTerminal() const { return currentState == MuxState::CLOSED || currentState == MuxState::RESET; }
   kj::Maybe<MuxResetReason> resetReason() const { return reason; }
+  uint64_t resetAuditId() const { return auditId; }  // of the decision behind the reset; 0: none
   uint64_t credit() const { return sendCredit; }
   uint64_t receiveCredit() const { return peerCredit; }
   size_t sendBuffered() const { return sendQueue.size(); }
@@ -89,7 +90,7 @@ class MuxStreamCore {
   bool atEnd() const { return endReceived && !cutOff && receiveQueue.size() == 0; }
 
   kj::Maybe<MuxReject> close();
-  kj::Maybe<MuxReject> reset(MuxResetReason why);
+  kj::Maybe<MuxReject> reset(MuxResetReason why, uint64_t auditId = 0);
 
   // The program has let go of it: what was sent still goes out, then a CLOSE. If anything arrives that nobody reads, or
   // has arrived, a RST goes behind that. Nothing may be done to it by the program after this.
@@ -102,7 +103,7 @@ class MuxStreamCore {
   kj::Maybe<MuxReject> takeData(kj::ArrayPtr<const kj::byte> payload);
   kj::Maybe<MuxReject> takeWindowUpdate(int64_t delta);
   kj::Maybe<MuxReject> takeClose();
-  kj::Maybe<MuxReject> takeRst(MuxResetReason why);
+  kj::Maybe<MuxReject> takeRst(MuxResetReason why, uint64_t auditId = 0);
 
   // The OPEN is not out yet, so the peer cannot know of it.
   bool isUnannounced() const { return owesOpen; }
@@ -126,6 +127,7 @@ class MuxStreamCore {
  private:
   MuxState currentState = MuxState::OPEN;
   kj::Maybe<MuxResetReason> reason;
+  uint64_t auditId = 0;
   bool acknowledged;
 
   uint64_t sendCredit = MUX_INITIAL_CREDIT;
@@ -146,7 +148,7 @@ class MuxStreamCore {
   void growWindow(size_t n);
   void resetBehindClose();
   void cutReading();
-  void becomeReset(MuxResetReason why);
+  void becomeReset(MuxResetReason why, uint64_t decision);
 };
 
 }  // namespace nexus

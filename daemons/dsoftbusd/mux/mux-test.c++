@@ -39,8 +39,13 @@ struct Fixture {
     } else {
       co_await kj::evalLater([] {});
     }
-    auto admit = [this](kj::StringPtr name) { return onlyName.size() == 0 || name == onlyName; };
-    KJ_IF_MAYBE (fault, to.take(type, body, admit)) faults.add(kj::mv(*fault));
+    KJ_IF_MAYBE (fault, to.take(type, body, [this](kj::StringPtr name) { return admit(name); }))
+      faults.add(kj::mv(*fault));
+  }
+
+  MuxAdmission admit(kj::StringPtr name) const {
+    if (onlyName.size() == 0 || name == onlyName) return {true, 0};
+    return {false, 7};
   }
 
   kj::Own<MuxStream> open(kj::StringPtr name, kj::byte priority = 4) {
@@ -166,10 +171,36 @@ TEST_CASE("an OPEN that is not let pass, one of a taken name and one beyond the 
   f.onlyName = kj::str("app/sync");
   auto denied = f.open("app/other"), good = f.open("app/sync");
   CHECK(KJ_ASSERT_NONNULL(f.sim.run(denied->whenTaken())) == MuxResetReason::DENIED);
+  CHECK(denied->resetAuditId() == 7);
   CHECK(f.sim.run(good->whenTaken()) == nullptr);
   CHECK(f.b->core().backlogSize() == 1);
   CHECK(f.a->open("app/sync", 0).get<MuxReject>() == MuxReject::DUPLICATE_STREAM_NAME);
   CHECK(failureOf([&] { f.write(*denied, "x"); }) == kj::Exception::Type::DISCONNECTED);
+}
+
+TEST_CASE(
+    "when the admission of a name ends, streams of it that the peer opened are reset at both ends, others live on") {
+  Fixture f;
+  auto keptMine = f.open("kept"), goneMine = f.open("gone"), waitingMine = f.open("waiting");
+  auto keptTheirs = f.accept(), goneTheirs = f.accept();
+  auto own = f.b->open("own", 0).get<kj::Own<MuxStream>>();  // opened by the end that asks again: not in question
+  f.write(*goneMine, "unread");
+  goneMine->shutdownWrite();
+  f.sim.run(own->whenTaken());
+  f.onlyName = kj::str("kept");
+  CHECK(f.b->recheck([&](kj::StringPtr name) { return f.admit(name); }) == 2);
+  CHECK(failureOf([&] { f.write(*goneTheirs, "x"); }) == kj::Exception::Type::DISCONNECTED);
+  CHECK(failureOf([&] { f.readAll(*goneMine); }) == kj::Exception::Type::DISCONNECTED);
+  CHECK(failureOf([&] { f.readAll(*waitingMine); }) == kj::Exception::Type::DISCONNECTED);
+  CHECK(goneMine->resetAuditId() == 7);
+  CHECK(goneTheirs->resetAuditId() == 7);
+  CHECK(f.b->core().backlogSize() == 0);
+  f.write(*keptMine, "still");
+  keptMine->shutdownWrite();
+  CHECK(f.readAll(*keptTheirs) == "still");
+  CHECK(own->state() == MuxState::OPEN);
+  CHECK(f.b->recheck([&](kj::StringPtr name) { return f.admit(name); }) == 0);  // once
+  CHECK(f.faults.size() == 0);
 }
 
 TEST_CASE("when nobody accepts, the backlog fills up and the next OPEN is refused; accepting makes room") {
@@ -240,7 +271,7 @@ TEST_CASE("what had arrived whole before the session ended can still be read, wh
 
 TEST_CASE("a record that is no frame, and a frame that must not be, are faults with a name") {
   Fixture f;
-  auto admit = [](kj::StringPtr) { return true; };
+  auto admit = [](kj::StringPtr) { return MuxAdmission{true, 0}; };
   kj::byte shortId[3] = {0, 0, 1}, unknown[4] = {0, 0, 0, 1};
   CHECK(KJ_ASSERT_NONNULL(f.b->take(21, shortId, admit)) == "a record of type 21 that is no frame of the mux");
   CHECK(KJ_ASSERT_NONNULL(f.b->take(21, unknown, admit)) == "mux.reject.unknown_stream_frame");
@@ -252,7 +283,7 @@ TEST_CASE("policy is not asked about a name that could not be opened") {
   kj::uint asked = 0;
   auto admit = [&](kj::StringPtr) {
     asked++;
-    return true;
+    return MuxAdmission{true, 0};
   };
   auto open = encodeMuxFrame(MuxOpen{2, 0, "name"_kj.asArray()});  // an id of b's own parity
   CHECK(KJ_ASSERT_NONNULL(f.b->take(open.type, open.body, admit)) == "mux.reject.invalid_stream_state_transition");

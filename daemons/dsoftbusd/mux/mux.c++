@@ -36,6 +36,8 @@ class Mux::StreamImpl final : public MuxStream {
     }
   }
 
+  uint64_t resetAuditId() const override { return core().resetAuditId(); }
+
   // implements kj::AsyncIoStream ----
 
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override {
@@ -100,7 +102,7 @@ class Mux::StreamImpl final : public MuxStream {
     mux->checkLive();
     KJ_IF_MAYBE (reason, core().resetReason()) {
       kj::throwFatalException(
-          KJ_EXCEPTION(DISCONNECTED, "the stream was reset", streamName, muxResetReasonName(*reason)));
+          KJ_EXCEPTION(DISCONNECTED, "the stream was reset", streamName, muxResetReasonName(*reason), resetAuditId()));
     }
   }
 };
@@ -153,8 +155,23 @@ kj::Promise<kj::Own<MuxStream>> Mux::accept() {
 // Policy is asked about names only that could be opened.
 kj::Maybe<MuxRejection> Mux::takeOpen(const MuxOpen& open, Admit& admit) {
   KJ_IF_MAYBE (fault, muxCore.checkOpen(open)) return *fault;
-  if (!admit(kj::heapString(open.name))) return muxCore.refuse(open, MuxResetReason::DENIED);
+  auto admission = admit(kj::heapString(open.name));
+  if (!admission.admitted) return muxCore.refuse(open, MuxResetReason::DENIED, admission.auditId);
   return muxCore.ingest(open);
+}
+
+size_t Mux::recheck(Admit admit) {
+  size_t resets = 0;
+  for (auto id : muxCore.streamsOfPeer()) {
+    auto name = kj::str(KJ_ASSERT_NONNULL(muxCore.find(id)).name);
+    auto admission = admit(name);
+    if (admission.admitted) continue;
+    KJ_ASSERT(muxCore.reset(id, MuxResetReason::DENIED, admission.auditId) == nullptr);
+    resets++;
+    changed(id);
+    work.fire();
+  }
+  return resets;
 }
 
 kj::Maybe<kj::String> Mux::take(uint8_t type, kj::ArrayPtr<const kj::byte> body, Admit admit) {

@@ -33,6 +33,15 @@ class MuxStream : public kj::AsyncIoStream {
 
   // Null once the peer has taken the stream, else why it has not. DISCONNECTED when the session ends first.
   virtual kj::Promise<kj::Maybe<MuxResetReason>> whenTaken() = 0;
+
+  // After a reset: the audit record of the decision behind it, at the peer if it came from there; 0 when there is none.
+  virtual uint64_t resetAuditId() const = 0;
+};
+
+// What was decided about a stream that the peer opens.
+struct MuxAdmission {
+  bool admitted;
+  uint64_t auditId;  // of the record of the decision; 0: none
 };
 
 class Mux final : public kj::Refcounted {
@@ -55,11 +64,15 @@ class Mux final : public kj::Refcounted {
   // ---- for the session
 
   // Whether the peer may open a stream of that name.
-  using Admit = kj::FunctionParam<bool(kj::StringPtr name)>;
+  using Admit = kj::FunctionParam<MuxAdmission(kj::StringPtr name)>;
 
   // One record of the types MUX_FIRST_RECORD_TYPE to MUX_LAST_RECORD_TYPE. Never waits. Not null: the peer has broken
   // the protocol, the text says how, the session must end.
   kj::Maybe<kj::String> take(uint8_t type, kj::ArrayPtr<const kj::byte> body, Admit admit);
+
+  // Asks again about the streams that the peer opened: one that is not admitted any more is reset, DENIED, at both
+  // ends. How many were.
+  size_t recheck(Admit admit);
 
   // Sends what is to be sent until cancelled; fails when `send` does.
   using SendRecord = kj::Function<kj::Promise<void>(uint8_t type, kj::ArrayPtr<const kj::byte> body)>;
