@@ -142,6 +142,8 @@ struct Selftest {
   # Where the harness's transfer peer listens at the gateway (libs/nexus-net-os/testing/host-peer-protocol.h); 0 when it does not.
   scale @4 :UInt16 = 100;
   # Every deadline in percent of its own: slow emulation needs more than 100.
+  traffic @5 :Bool = false;
+  # After the other steps, keep calls and streams to the peer up until the harness orders the end (profile os2vm).
 
   enum Profile {
     qemuTest @0;

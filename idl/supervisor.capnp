@@ -18,6 +18,14 @@ interface Supervisor {
   # Tells the harness the result of one selftest step, through the status channel that only the supervisor holds. step is a name as
   # libs/nexus-net-os/daemon/status-channel.h makes it from a marker; anything else is FAILED.
 
+  order @4 (after :UInt32) -> (order :Text);
+  # What the harness has told the selftest to do: the order behind the first `after` ones of this boot, as
+  # libs/nexus-net-os/daemon/status-command.h writes it without the word `order`. Waits for it; at most 4 calls may wait, one more is
+  # OVERLOADED.
+
+  tell @5 (message :Text) -> ();
+  # Sends one line to the harness: a `traffic` or `chaos` message of libs/nexus-net-os/daemon/status-channel.h; anything else is FAILED.
+
   struct Service {
     name @0 :Text;
     pid @1 :UInt32;

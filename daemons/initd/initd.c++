@@ -47,9 +47,7 @@ Initd::Initd(kj::AsyncIoContext& io, KernelArgs args, kj::ArrayPtr<const Service
       services(services),
       supervision(io.provider->getTimer(), *this, *this, services),
       supervisorServer([this](const PeerCredentials&) -> capnp::Capability::Client {
-        return kj::heap<SupervisorServer>(supervision, [this](const StatusStep& step) {
-          tell(StatusStep{kj::str(step.name), step.ok, kj::str(step.detail)});
-        });
+        return kj::heap<SupervisorServer>(supervision, orders, [this](const StatusMessage& message) { tell(message); });
       }),
       tasks(*this) {}
 
@@ -59,11 +57,12 @@ kj::Promise<void> Initd::run() {
   writeSelftestConfig();
   tasks.add(reapLoop());
   if (args.dmaProbe != DmaProbe::OFF) co_await runDmaProbe();
+  KJ_IF_MAYBE (name, args.once) supervision.leaveEnded(*name);
   supervision.startAll();
   KJ_IF_MAYBE (kill, args.kill) tasks.add(injectKill({kj::str(kill->service), kill->afterMs}));
 
   auto asked = kj::Promise<void>(kj::NEVER_DONE);
-  KJ_IF_MAYBE (port, status) asked = port->whenPoweroff();
+  KJ_IF_MAYBE (port, status) asked = port->readCommands([this](const StatusCommand& c) { obey(c); });
   auto finish = [](Initd& self) -> kj::Promise<void> {
     int code = co_await self.finished.promise;
     if (code == 0 && self.probeFailed) code = 1;
@@ -88,9 +87,9 @@ void Initd::makeSockets() {
 
 // The selftest's configuration is what the harness said on the kernel command line.
 void Initd::writeSelftestConfig() {
-  auto text =
-      kj::str("[selftest]\nprofile = \"", args.profile == "os2vm" ? "os2vm" : "qemuTest", "\"\nnode = \"", args.node,
-              "\"\ndnsPort = ", args.dnsPort, "\ntcpPort = ", args.tcpPort, "\nscale = ", args.scale, "\n");
+  auto text = kj::str("[selftest]\nprofile = \"", args.profile == "os2vm" ? "os2vm" : "qemuTest", "\"\nnode = \"",
+                      args.node, "\"\ndnsPort = ", args.dnsPort, "\ntcpPort = ", args.tcpPort, "\nscale = ", args.scale,
+                      "\ntraffic = ", args.traffic ? "true" : "false", "\n");
   int fd;
   KJ_SYSCALL(fd = open(SELFTEST_CONFIG.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), SELFTEST_CONFIG);
   kj::FdOutputStream(kj::AutoCloseFd(fd)).write(text.begin(), text.size());
@@ -140,6 +139,22 @@ kj::Promise<void> Initd::injectKill(KernelArgs::Kill kill) {
   supervision.kill(kill.service);
 }
 
+// Only test images obey: where there is no selftest there is nobody to break anything for.
+void Initd::obey(const StatusCommand& command) {
+  if (!importsSupervisor(services)) {
+    say("the harness gave a command that only a test image obeys");
+    return;
+  }
+  KJ_SWITCH_ONEOF(command) {
+    KJ_CASE_ONEOF(c, PowerOffCommand) return;  // ends the reading, and with it the run
+    KJ_CASE_ONEOF(c, KillCommand) {
+      bool found = supervision.kill(c.service);
+      say(kj::str(found ? "killing " : "asked to kill an unknown service: ", c.service));
+    }
+    KJ_CASE_ONEOF(c, TrafficOrder) orders.add(c);
+  }
+}
+
 // What the kernel command line names must be there: a node, a variant of any node of this profile, a service to kill.
 void Initd::checkConfigs() {
   auto exists = [&](kj::StringPtr node, kj::StringPtr suffix) {
@@ -151,12 +166,15 @@ void Initd::checkConfigs() {
     if (!exists("a", suffix) && !exists("b", suffix))
       refuse(kj::str("this image has no variant ", *variant, " of profile ", args.profile));
   }
-  KJ_IF_MAYBE (kill, args.kill) {
-    for (auto& service : services) {
-      if (service.name == kill->service) return;
-    }
-    refuse(kj::str("kernel command line: nexus.kill names no service: ", kill->service));
+  KJ_IF_MAYBE (kill, args.kill) requireService("kill", kill->service);
+  KJ_IF_MAYBE (name, args.once) requireService("once", *name);
+}
+
+void Initd::requireService(kj::StringPtr flag, kj::StringPtr name) {
+  for (auto& service : services) {
+    if (service.name == name) return;
   }
+  refuse(kj::str("kernel command line: nexus.", flag, " names no service: ", name));
 }
 
 // NAME.toml of the variant if there is one, else of the node; null when the service has none and keeps its defaults.

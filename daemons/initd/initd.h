@@ -6,6 +6,7 @@
 
 #include "daemons/initd/device-lender.h"
 #include "daemons/initd/kernel-args.h"
+#include "daemons/initd/order-book.h"
 #include "daemons/initd/status-port.h"
 #include "daemons/initd/supervision.h"
 #include "libs/nexus-net-os/rpc/cap-transport.h"
@@ -35,6 +36,7 @@ class Initd final : private ServiceHost, private SupervisionObserver, private kj
   kj::ArrayPtr<const Service> services;
   kj::Vector<Socket> sockets;
   Supervision supervision;
+  OrderBook orders;
   CapServer supervisorServer;
   kj::PromiseFulfillerPair<int> finished = kj::newPromiseAndFulfiller<int>();
   kj::Maybe<pid_t> probe;
@@ -48,6 +50,8 @@ class Initd final : private ServiceHost, private SupervisionObserver, private kj
   kj::Promise<void> runDmaProbe();
   kj::Promise<void> reapLoop();
   kj::Promise<void> injectKill(KernelArgs::Kill kill);
+  void obey(const StatusCommand& command);
+  void requireService(kj::StringPtr flag, kj::StringPtr name);
   kj::Vector<kj::String> argumentsFor(const Service& service);
   kj::Maybe<kj::String> configFor(const Service& service);
   void say(kj::StringPtr line);

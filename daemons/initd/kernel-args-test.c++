@@ -29,12 +29,14 @@ TEST_CASE("the words of the kernel and a line end are left alone") {
   CHECK(args.tcpPort == 0);
   CHECK(args.scale == 100);
   CHECK((args.kill == nullptr));
+  CHECK((args.once == nullptr));
+  CHECK_FALSE(args.traffic);
 }
 
 TEST_CASE("every flag arrives") {
   auto args = good(
       "nexus.profile=os2vm nexus.node=b nexus.variant=wrong-key nexus.dns=1 nexus.tcp=65535 nexus.scale=10000 "
-      "nexus.dma-probe=1 nexus.kill=virtionetd@500");
+      "nexus.dma-probe=1 nexus.kill=virtionetd@500 nexus.once=samgrd nexus.traffic=1");
   CHECK(KJ_ASSERT_NONNULL(args.variant) == "wrong-key");
   CHECK(args.dnsPort == 1);
   CHECK(args.tcpPort == 65535);
@@ -43,6 +45,8 @@ TEST_CASE("every flag arrives") {
   auto& kill = KJ_ASSERT_NONNULL(args.kill);
   CHECK(kill.service == "virtionetd");
   CHECK(kill.afterMs == 500);
+  CHECK(KJ_ASSERT_NONNULL(args.once) == "samgrd");
+  CHECK(args.traffic);
 }
 
 TEST_CASE("the DMA probe runs in qemu_test unless told otherwise, and elsewhere only when told") {
@@ -69,13 +73,14 @@ TEST_CASE(
   kj::StringPtr base = "nexus.profile=os2vm nexus.node=a ";
   CHECK(bad(kj::str(base, "nexus.dnss=1")) ==
         "kernel command line: nexus.dnss=1: expected one of the known flags: profile node variant dns tcp scale "
-        "dma-probe kill");
+        "dma-probe kill once traffic");
   CHECK(bad(kj::str(base, "nexus.=1")).find("known flags") != std::string::npos);
   CHECK(bad(kj::str(base, "nexus.")).find("known flags") != std::string::npos);
   CHECK(bad(kj::str(base, "nexus.dns")) == "kernel command line: nexus.dns: expected a number from 1 to 65535");
   for (auto word : {"nexus.dns=0", "nexus.tcp=65536", "nexus.tcp=-1", "nexus.tcp=1x", "nexus.tcp=99999999999999999999",
                     "nexus.scale=9", "nexus.scale=10001", "nexus.dma-probe=yes", "nexus.kill=x", "nexus.kill=@5",
-                    "nexus.kill=x@", "nexus.kill=x@600001", "nexus.kill=../x@5"}) {
+                    "nexus.kill=x@", "nexus.once=", "nexus.once=../x", "nexus.traffic=", "nexus.traffic=2",
+                    "nexus.kill=x@600001", "nexus.kill=../x@5"}) {
     CAPTURE(word);
     CHECK(parseKernelArgs(kj::str(base, word)).is<KernelArgsError>());
   }

@@ -74,6 +74,12 @@ kj::Maybe<kj::String> set(KernelArgs& args, kj::StringPtr key, kj::StringPtr val
   if (key == "tcp") return number(args.tcpPort, 1, 65535);
   if (key == "scale") return number(args.scale, 10, 10000);
   if (key == "dma-probe") return setProbe(args, value);
+  if (key == "once") return name(args.once.emplace());
+  if (key == "traffic") {
+    if (value != "0" && value != "1") return kj::str("0 or 1");
+    args.traffic = value == "1";
+    return nullptr;
+  }
   if (key == "kill") {
     KJ_IF_MAYBE (at, value.findFirst('@')) {
       auto after = tryNumber(value.slice(*at + 1), 0, 600'000);
@@ -86,7 +92,9 @@ kj::Maybe<kj::String> set(KernelArgs& args, kj::StringPtr key, kj::StringPtr val
     }
     return kj::str("SERVICE@MILLISECONDS, at most 600000");
   }
-  return kj::str("one of the known flags: profile node variant dns tcp scale dma-probe kill");
+  return kj::str(
+      "one of the known flags: profile node variant dns tcp scale dma-probe kill once "
+      "traffic");
 }
 
 }  // namespace

@@ -26,7 +26,9 @@ struct KernelArgs {
     kj::String service;
     uint32_t afterMs;  // after its first start
   };
-  kj::Maybe<Kill> kill;  // a fault for tests: SIGKILL once; "nexus.kill=virtionetd@500"
+  kj::Maybe<Kill> kill;        // a fault for tests: SIGKILL once; "nexus.kill=virtionetd@500"
+  kj::Maybe<kj::String> once;  // a fault for tests: this service is not started again; "nexus.once=samgrd"
+  bool traffic = false;        // "nexus.traffic=0|1": the selftest keeps traffic up until the harness orders the end
 };
 
 // What is wrong, for a person; it names the word and what may stand there.

@@ -1,6 +1,7 @@
 #include "daemons/initd/status-port.h"
 
 #include <doctest/doctest.h>
+#include <kj/vector.h>
 
 #include <cstring>
 #include <string>
@@ -56,7 +57,7 @@ TEST_CASE("only the whole line poweroff is the command, with either line end") {
   for (auto command : {"poweroff\n", "poweroff\r\n", "\npoweroff\n"}) {
     CAPTURE(command);
     Harness harness;
-    auto asked = harness.port.whenPoweroff();
+    auto asked = harness.port.readCommands([](const StatusCommand&) {});
     harness.write("power off\nxpoweroff\npoweroffx\npoweroff ");
     CHECK_FALSE(asked.poll(harness.clock.waitScope));
     harness.write("\n");
@@ -66,9 +67,23 @@ TEST_CASE("only the whole line poweroff is the command, with either line end") {
   }
 }
 
+TEST_CASE("the other commands are handed out in order, and what stands between them is ignored") {
+  Harness harness;
+  kj::Vector<kj::String> commands;
+  auto asked = harness.port.readCommands([&](const StatusCommand& command) { commands.add(encodeCommand(command)); });
+  harness.write("kill samgrd\r\nkill ../x\norder arm 3\norder go");
+  CHECK_FALSE(asked.poll(harness.clock.waitScope));
+  harness.write(" 3\n");
+  CHECK_FALSE(asked.poll(harness.clock.waitScope));
+  REQUIRE(commands.size() == 3);
+  CHECK(commands[0] == "kill samgrd");
+  CHECK(commands[1] == "order arm 3");
+  CHECK(commands[2] == "order go 3");
+}
+
 TEST_CASE("a line without an end does not grow") {
   Harness harness;
-  auto asked = harness.port.whenPoweroff();
+  auto asked = harness.port.readCommands([](const StatusCommand&) {});
   for (int i = 0; i < 100; i++) harness.write("poweroffpoweroffpoweroffpoweroff");
   harness.write("\n");
   CHECK_FALSE(asked.poll(harness.clock.waitScope));
@@ -78,7 +93,7 @@ TEST_CASE("a line without an end does not grow") {
 
 TEST_CASE("a closed channel ends the wait") {
   Harness harness;
-  auto asked = harness.port.whenPoweroff();
+  auto asked = harness.port.readCommands([](const StatusCommand&) {});
   harness.pipe.ends[1] = nullptr;
   CHECK(asked.poll(harness.clock.waitScope));
 }

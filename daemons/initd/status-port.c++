@@ -29,8 +29,8 @@ kj::Promise<void> StatusPort::write(kj::Promise<void> before, kj::String line) {
   }
 }
 
-kj::Promise<void> StatusPort::whenPoweroff() {
-  char line[STATUS_LINE_MAX];
+kj::Promise<void> StatusPort::readCommands(kj::Function<void(const StatusCommand&)> onCommand) {
+  char line[STATUS_COMMAND_MAX];
   size_t size = 0;
   bool tooLong = false;
   for (;;) {
@@ -41,7 +41,11 @@ kj::Promise<void> StatusPort::whenPoweroff() {
       if (!tooLong) line[size++] = c;
       continue;
     }
-    if (!tooLong && kj::ArrayPtr<const char>(line, size) == STATUS_POWEROFF.asArray()) co_return;
+    auto command = tooLong ? nullptr : parseCommand(kj::arrayPtr(line, size));
+    KJ_IF_MAYBE (c, command) {
+      if (c->is<PowerOffCommand>()) co_return;
+      onCommand(*c);
+    }
     size = 0;
     tooLong = false;
   }

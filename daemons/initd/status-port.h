@@ -1,9 +1,11 @@
 #pragma once
 // The guest's end of the status channel (libs/nexus-net-os/daemon/status-channel.h): sends messages in order, without
-// ever holding up its caller, and waits for the harness's one command. Owned by initd. Knows a stream, not a terminal.
+// ever holding up its caller, and reads the harness's commands. Owned by initd. Knows a stream, not a terminal.
 #include <kj/async-io.h>
+#include <kj/function.h>
 
 #include "libs/nexus-net-os/daemon/status-channel.h"
+#include "libs/nexus-net-os/daemon/status-command.h"
 
 namespace nexus {
 
@@ -17,8 +19,9 @@ class StatusPort final {
 
   void send(const StatusMessage& message);
 
-  // Resolves when the harness has said `poweroff`, or has closed the channel. Other lines are ignored.
-  kj::Promise<void> whenPoweroff();
+  // Hands out every other command, in order. Resolves when the harness has said `poweroff`, or has closed the channel.
+  // Lines that are no command are ignored.
+  kj::Promise<void> readCommands(kj::Function<void(const StatusCommand&)> onCommand);
 
   // Resolves when everything sent so far has left, or could not.
   kj::Promise<void> flushed() { return last.addBranch(); }

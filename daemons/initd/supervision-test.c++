@@ -130,6 +130,19 @@ TEST_CASE("what runs once is not started again") {
   CHECK(node.supervision.snapshot()[2].pid == 0);
 }
 
+TEST_CASE("a service that is to stay ended is started the first time and never again") {
+  Node node;
+  CHECK(node.supervision.leaveEnded("stack"));
+  CHECK_FALSE(node.supervision.leaveEnded("nobody"));
+  node.supervision.startAll();
+  node.take();
+  node.clock.advance(2 * kj::SECONDS);
+  CHECK(node.supervision.exited(101, CRASH));
+  CHECK(node.supervision.exited(100, CRASH));
+  node.clock.advance(60 * kj::SECONDS);
+  CHECK(node.take() == "exit stack signal 11; exit driver signal 11; start driver 103 2");
+}
+
 TEST_CASE("an orphan that was reaped is none of our services") {
   Node node;
   node.supervision.startAll();

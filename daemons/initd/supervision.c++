@@ -30,6 +30,7 @@ struct Supervision::State {
   const Service& service;
   pid_t pid = 0;
   uint32_t starts = 0;
+  bool once = false;
   kj::String lastExit;
   kj::TimePoint startedAt = kj::origin<kj::TimePoint>();
   kj::Duration nextDelay;
@@ -121,7 +122,8 @@ bool Supervision::exited(pid_t pid, const ExitStatus& status) {
     state->pid = 0;
     state->lastExit = status.text();
     observer.exited(state->service, status);
-    if (!state->service.oneShot) startLater(*state, timer.now() - state->startedAt >= policy.stableAfter);
+    if (!state->service.oneShot && !state->once)
+      startLater(*state, timer.now() - state->startedAt >= policy.stableAfter);
     return true;
   }
   return false;
@@ -132,6 +134,12 @@ bool Supervision::kill(kj::StringPtr name) {
   if (state == nullptr) return false;
   if (state->pid != 0) host.kill(state->pid);
   return true;
+}
+
+bool Supervision::leaveEnded(kj::StringPtr name) {
+  auto* state = find(name);
+  if (state != nullptr) state->once = true;
+  return state != nullptr;
 }
 
 void Supervision::stopAll() {

@@ -77,6 +77,9 @@ class Supervision final : private kj::TaskSet::ErrorHandler {
   // False when there is no such service. One that is not running stays as it is.
   bool kill(kj::StringPtr name);
 
+  // The service is not started again after its next end: a fault for tests. False when there is no such service.
+  bool leaveEnded(kj::StringPtr name);
+
   // Kills everything and starts nothing any more.
   void stopAll();
 

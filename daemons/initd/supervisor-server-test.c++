@@ -18,10 +18,15 @@ struct Node final : ServiceHost, SupervisionObserver {
   pid_t nextPid = 100;
   kj::Vector<pid_t> killed;
   kj::Vector<StatusStep> reported;
+  kj::Vector<kj::String> told;
+  OrderBook orders;
   Supervision supervision{clock.timer, *this, *this, SERVICES};
-  idl::Supervisor::Client client = kj::heap<SupervisorServer>(supervision, [this](const StatusStep& step) {
-    reported.add(StatusStep{kj::str(step.name), step.ok, kj::str(step.detail)});
-  });
+  idl::Supervisor::Client client =
+      kj::heap<SupervisorServer>(supervision, orders, [this](const StatusMessage& message) {
+        told.add(encodeStatus(message));
+        KJ_IF_MAYBE (step, message.tryGet<StatusStep>())
+          reported.add(StatusStep{kj::str(step->name), step->ok, kj::str(step->detail)});
+      });
 
   kj::OneOf<pid_t, StartRefused> start(const Service&) override { return nextPid++; }
   void kill(pid_t pid) override { killed.add(pid); }
@@ -89,6 +94,35 @@ TEST_CASE("a report is handed on as it came") {
   CHECK(node.reported[0].name == "net-ping");
   CHECK_FALSE(node.reported[0].ok);
   CHECK(node.reported[0].detail == "no gateway");
+}
+
+TEST_CASE("the selftest asks for the next order and waits until there is one") {
+  Node node;
+  auto request = node.client.orderRequest();
+  request.setAfter(1);
+  auto waiting = request.send();
+  node.orders.add(TrafficOrder{TrafficOrder::Kind::SOAK_BEGIN});
+  CHECK_FALSE(waiting.poll(node.clock.waitScope));
+  node.orders.add(TrafficOrder{TrafficOrder::Kind::ARM, 3});
+  CHECK(node.clock.run(kj::mv(waiting)).getOrder() == "arm 3");
+}
+
+TEST_CASE("the selftest tells of traffic and chaos, and can forge nothing else") {
+  Node node;
+  auto tell = [&](kj::StringPtr text) {
+    auto request = node.client.tellRequest();
+    request.setMessage(text);
+    node.clock.run(request.send().ignoreResult());
+  };
+  tell("traffic 1 2 3 4");
+  tell("chaos 5 call 6");
+  for (auto forged : {"exit 0", "kernel x", "service samgrd start", "step net-ping ok", "hello", "traffic 1"}) {
+    CAPTURE(forged);
+    CHECK_THROWS(tell(forged));
+  }
+  REQUIRE(node.told.size() == 2);
+  CHECK(node.told[0] == "traffic 1 2 3 4");
+  CHECK(node.told[1] == "chaos 5 call 6");
 }
 
 }  // namespace

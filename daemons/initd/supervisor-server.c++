@@ -29,7 +29,24 @@ kj::Promise<void> SupervisorServer::whenRestarted(WhenRestartedContext context) 
 
 kj::Promise<void> SupervisorServer::report(ReportContext context) {
   auto params = context.getParams();
-  onReport(StatusStep{kj::str(params.getStep()), params.getOk(), kj::str(params.getDetail())});
+  onTell(StatusStep{kj::str(params.getStep()), params.getOk(), kj::str(params.getDetail())});
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> SupervisorServer::order(OrderContext context) {
+  auto order = co_await orders.next(context.getParams().getAfter());
+  context.getResults().setOrder(order.text());
+}
+
+kj::Promise<void> SupervisorServer::tell(TellContext context) {
+  auto text = context.getParams().getMessage();
+  auto message = parseStatus(text.asArray());
+  KJ_IF_MAYBE (m, message) {
+    KJ_REQUIRE(m->is<StatusTraffic>() || m->is<StatusChaos>(), "the selftest tells of traffic and chaos only", text);
+    onTell(*m);
+  } else {
+    KJ_FAIL_REQUIRE("not a message of the status channel", text);
+  }
   return kj::READY_NOW;
 }
 

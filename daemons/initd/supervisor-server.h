@@ -3,6 +3,7 @@
 // socket of that one user.
 #include <kj/function.h>
 
+#include "daemons/initd/order-book.h"
 #include "daemons/initd/supervision.h"
 #include "idl/supervisor.capnp.h"
 #include "libs/nexus-net-os/daemon/status-channel.h"
@@ -11,19 +12,23 @@ namespace nexus {
 
 class SupervisorServer final : public idl::Supervisor::Server {
  public:
-  // `report` takes the selftest's results.
-  using Report = kj::Function<void(const StatusStep&)>;
+  // `tell` takes what the selftest has to say: its results, its traffic.
+  using Tell = kj::Function<void(const StatusMessage&)>;
 
-  SupervisorServer(Supervision& supervision, Report report) : supervision(supervision), onReport(kj::mv(report)) {}
+  SupervisorServer(Supervision& supervision, OrderBook& orders, Tell tell)
+      : supervision(supervision), orders(orders), onTell(kj::mv(tell)) {}
 
   kj::Promise<void> services(ServicesContext context) override;
   kj::Promise<void> kill(KillContext context) override;
   kj::Promise<void> whenRestarted(WhenRestartedContext context) override;
   kj::Promise<void> report(ReportContext context) override;
+  kj::Promise<void> order(OrderContext context) override;
+  kj::Promise<void> tell(TellContext context) override;
 
  private:
   Supervision& supervision;
-  Report onReport;
+  OrderBook& orders;
+  Tell onTell;
 };
 
 }  // namespace nexus

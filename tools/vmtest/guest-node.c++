@@ -7,8 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libs/nexus-net-os/daemon/status-channel.h"
-
 namespace nexus::vmtest {
 
 namespace {
@@ -140,10 +138,17 @@ kj::Promise<void> GuestNode::captureLoop() {
   }
 }
 
-kj::Promise<void> GuestNode::powerOff() {
-  auto line = kj::str(STATUS_POWEROFF, '\n');
-  // The guest may be gone already; its exit is noticed elsewhere.
-  return status->write(line.begin(), line.size()).attach(kj::mv(line)).catch_([](kj::Exception&&) {});
+kj::Promise<void> GuestNode::send(const StatusCommand& command) {
+  auto line = kj::str(encodeCommand(command), '\n');
+  // One write at a time. The guest may be gone already; its exit is noticed elsewhere.
+  lastWrite = lastWrite.addBranch()
+                  .then([this, line = kj::mv(line)]() mutable {
+                    auto written = status->write(line.begin(), line.size());
+                    return written.attach(kj::mv(line));
+                  })
+                  .catch_([](kj::Exception&&) {})
+                  .fork();
+  return lastWrite.addBranch();
 }
 
 QemuReport GuestNode::report() const {

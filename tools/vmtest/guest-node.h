@@ -3,6 +3,7 @@
 // the guest. It tells a listener what happens and judges nothing.
 #include <kj/async-io.h>
 
+#include "libs/nexus-net-os/daemon/status-command.h"
 #include "tools/vmtest/capture.h"
 #include "tools/vmtest/failure-text.h"
 #include "tools/vmtest/pcap-reader.h"
@@ -34,8 +35,8 @@ class GuestNode {
   // Reads until QEMU is gone and its ports are empty.
   kj::Promise<void> run();
 
-  kj::Promise<void>
-  powerOff();  // asks the guest; resolves when the request is written, whether or not anybody reads it
+  // Tells the guest; resolves when the command is written, whether or not anybody reads it. Commands arrive in order.
+  kj::Promise<void> send(const StatusCommand& command);
   void kill() { process->kill(); }
 
   bool ended() const { return process->ended(); }
@@ -74,6 +75,7 @@ class GuestNode {
   kj::Vector<kj::String> recent;  // a ring of TAIL_LINES
   kj::String commandText;
   kj::Own<kj::AsyncIoStream> console, status;
+  kj::ForkedPromise<void> lastWrite = kj::Promise<void>(kj::READY_NOW).fork();  // to the status port
   kj::Maybe<kj::Own<kj::AsyncInputStream>> captureStream;
   kj::Own<QemuProcess> process;
 };

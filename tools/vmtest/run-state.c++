@@ -140,6 +140,8 @@ void RunState::statusLine(kj::byte node, kj::StringPtr line, kj::TimePoint now) 
       }
       KJ_CASE_ONEOF(m, StatusServiceExit) onServiceExit(node, m.name, m.status, now);
       KJ_CASE_ONEOF(m, StatusExit) onExitReport(node, m.code, now);
+      KJ_CASE_ONEOF(m, StatusTraffic) {}
+      KJ_CASE_ONEOF(m, StatusChaos) {}
     }
   } else if (nodes[node].malformedStatus++ == 0) {
     warn(kj::str("node ", NODE_NAMES[node], ": a line on the status channel that is no message: ", line));

@@ -278,7 +278,7 @@ kj::Promise<void> Run::settle() {
   auto& state = KJ_ASSERT_NONNULL(runState);
   facts.total = state.elapsed(now());
   if (state.stage() == Stage::SETTLING && state.wholeRun() && profile.checksExit) {
-    for (auto& guest : guests) tasks.add(guest->powerOff());
+    for (auto& guest : guests) tasks.add(guest->send(PowerOffCommand()));
     co_await whenGuestsEnded(profile.poweroffLimit * int64_t(facts.factor));
     for (auto& guest : guests) {
       if (!guest->ended()) state.warn(kj::str("QEMU ", guest->report().pid, " did not power off when asked; killed"));

@@ -22,7 +22,8 @@ TEST_CASE("every form is read and written as the same bytes") {
   for (kj::StringPtr line :
        {"kernel 6.1.0-56-cloud-amd64"_kj, "step net-iface ok"_kj, "step net-ping ok 3 of 3 answered"_kj,
         "step dma-isolation FAIL canary changed at 0x40"_kj, "service virtionetd start"_kj,
-        "service virtionetd exit signal 9"_kj, "exit 0"_kj, "exit 255"_kj}) {
+        "service virtionetd exit signal 9"_kj, "exit 0"_kj, "exit 255"_kj, "traffic 812 0 9223372036854775807 3"_kj,
+        "chaos 0 armed"_kj, "chaos 7 call 0"_kj, "chaos 4294967295 stream 4294967295"_kj}) {
     CHECK(roundTrip(line) == line);
   }
 }
@@ -35,6 +36,15 @@ TEST_CASE("the fields arrive where they belong") {
   auto exit = KJ_ASSERT_NONNULL(parse("service samgrd exit exit 3"));
   CHECK(exit.get<StatusServiceExit>().name == "samgrd");
   CHECK(exit.get<StatusServiceExit>().status == "exit 3");
+  auto traffic = KJ_ASSERT_NONNULL(parse("traffic 1 2 3 4")).get<StatusTraffic>();
+  CHECK(traffic.calls == 1);
+  CHECK(traffic.failed == 2);
+  CHECK(traffic.streamed == 3);
+  CHECK(traffic.breaks == 4);
+  auto chaos = KJ_ASSERT_NONNULL(parse("chaos 5 stream 812")).get<StatusChaos>();
+  CHECK(chaos.event == 5);
+  CHECK((chaos.what == StatusChaos::What::STREAM));
+  CHECK(chaos.ms == 812);
 }
 
 TEST_CASE("a carriage return before the line feed is not part of the line") {
@@ -69,6 +79,21 @@ TEST_CASE("anything but an exact form is refused") {
                              "service a exit"_kj,
                              "service a exit\tsignal 9"_kj,
                              "hello"_kj,
+                             "traffic"_kj,
+                             "traffic 1 2 3"_kj,
+                             "traffic 1 2 3 4 5"_kj,
+                             "traffic 1 2 3 -4"_kj,
+                             "traffic 1 2 3 04"_kj,
+                             "traffic 1  3 4"_kj,
+                             "traffic 1 2 3 99999999999999999999"_kj,
+                             "chaos 1"_kj,
+                             "chaos armed"_kj,
+                             "chaos 1 armed 5"_kj,
+                             "chaos 1 call"_kj,
+                             "chaos 1 call x"_kj,
+                             "chaos 4294967296 armed"_kj,
+                             "chaos 1 stream 4294967296"_kj,
+                             "chaos 1 stop 3"_kj,
                              "step net-iface ok d\xc3\xa9tail"_kj}) {
     CAPTURE(line.cStr());
     CHECK(roundTrip(line) == "refused");

@@ -73,6 +73,46 @@ kj::Maybe<StatusMessage> parseService(Text rest) {
   return nullptr;
 }
 
+// Decimal, without a sign or leading zeros, at most `max`.
+kj::Maybe<uint64_t> parseNumber(Text text, uint64_t max) {
+  if (text.size() == 0 || text.size() > 19 || (text.size() > 1 && text[0] == '0')) return nullptr;
+  uint64_t value = 0;
+  for (char c : text) {
+    if (c < '0' || c > '9') return nullptr;
+    value = value * 10 + uint64_t(c - '0');
+  }
+  if (value > max) return nullptr;
+  return value;
+}
+
+kj::Maybe<StatusMessage> parseTraffic(Text rest) {
+  uint64_t numbers[4];
+  for (size_t i = 0; i < 4; i++) {
+    Text word = i < 3 ? takeWord(rest) : rest;
+    KJ_IF_MAYBE (n, parseNumber(word, kj::maxValue)) {
+      numbers[i] = *n;
+    } else {
+      return nullptr;
+    }
+  }
+  return StatusMessage(StatusTraffic{numbers[0], numbers[1], numbers[2], numbers[3]});
+}
+
+kj::Maybe<StatusMessage> parseChaos(Text rest) {
+  auto event = parseNumber(takeWord(rest), uint32_t(kj::maxValue));
+  if (event == nullptr) return nullptr;
+  auto number = uint32_t(KJ_ASSERT_NONNULL(event));
+  if (equals(rest, "armed")) return StatusMessage(StatusChaos{number, StatusChaos::What::ARMED, 0});
+  Text what = takeWord(rest);
+  bool call = equals(what, "call");
+  if (!call && !equals(what, "stream")) return nullptr;
+  KJ_IF_MAYBE (ms, parseNumber(rest, uint32_t(kj::maxValue))) {
+    auto kind = call ? StatusChaos::What::CALL : StatusChaos::What::STREAM;
+    return StatusMessage(StatusChaos{number, kind, uint32_t(*ms)});
+  }
+  return nullptr;
+}
+
 kj::Maybe<StatusMessage> parseExit(Text rest) {
   if (rest.size() == 0 || rest.size() > 3) return nullptr;
   kj::uint code = 0;
@@ -97,6 +137,12 @@ kj::String encodeStatus(const StatusMessage& message) {
       return withDetail(kj::str("service ", checkedName(m.name), " exit"), m.status);
     }
     KJ_CASE_ONEOF(m, StatusExit) return kj::str("exit ", kj::uint(m.code));
+    KJ_CASE_ONEOF(m, StatusTraffic)
+    return kj::str("traffic ", m.calls, ' ', m.failed, ' ', m.streamed, ' ', m.breaks);
+    KJ_CASE_ONEOF(m, StatusChaos) {
+      if (m.what == StatusChaos::What::ARMED) return kj::str("chaos ", m.event, " armed");
+      return kj::str("chaos ", m.event, m.what == StatusChaos::What::CALL ? " call " : " stream ", m.ms);
+    }
   }
   KJ_UNREACHABLE;
 }
@@ -116,6 +162,8 @@ kj::Maybe<StatusMessage> parseStatus(kj::ArrayPtr<const char> line) {
   if (equals(verb, "step")) return parseStep(rest);
   if (equals(verb, "service")) return parseService(rest);
   if (equals(verb, "exit")) return parseExit(rest);
+  if (equals(verb, "traffic")) return parseTraffic(rest);
+  if (equals(verb, "chaos")) return parseChaos(rest);
   return nullptr;
 }
 
