@@ -129,6 +129,9 @@ enum CallStatus {
   replyOversized @8;
   cancelled @9;
   # Only in audit records: the caller's session ended before the answer, so the call may have been done.
+  refused @10;
+  # Only in audit records: a rule allowed the call, but its arguments go beyond what any other node may ask of that service. The caller
+  # got ok, and a reply of the service's own protocol that says so; the service was not asked.
 }
 
 struct AuditRecord {

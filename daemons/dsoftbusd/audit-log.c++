@@ -55,6 +55,14 @@ kj::Maybe<AuditEntry&> AuditLog::recentRateLimited(kj::StringPtr peer) {
   return nullptr;
 }
 
+void AuditLog::note(kj::StringPtr line, kj::StringPtr peer, uint64_t id) {
+  if (lines.tryTake("audit", timer.now())) {
+    KJ_LOG(INFO, line, id, printableText(peer, MAX_TEXT));
+  } else {
+    unlogged++;
+  }
+}
+
 void AuditLog::log(const AuditEntry& entry) {
   if (!lines.tryTake("audit", timer.now())) {
     unlogged++;

@@ -42,6 +42,10 @@ class AuditLog {
   uint64_t append(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation, CallStatus verdict,
                   size_t requestBytes);
 
+  // One more log line about the record of that id, under the same limit to a rate. Static text and words of this node
+  // only.
+  void note(kj::StringPtr line, kj::StringPtr peer, uint64_t id);
+
   // Calls `each` for the kept records with an id above `after`, oldest first.
   template <typename Func>
   void forEachAfter(uint64_t after, Func&& each) const {

@@ -53,4 +53,10 @@ void BusMarkers::onServiceDenied(const RemoteCaller&) {
   once(marker::BUS_DENIED_SERVICE);
 }
 
+void BusMarkers::onServed(const RemoteCaller&, kj::StringPtr service, kj::StringPtr operation) {
+  if (service == "packagefsd") once(marker::BUS_REMOTE_PACKAGEFS);
+  bool changes = operation == "put" || operation == "del";
+  if (service == "statefsd" && changes) once(marker::BUS_REMOTE_STATEFS);
+}
+
 }  // namespace nexus

@@ -31,6 +31,7 @@ class BusMarkers final : public BusObserver, public RemoteProxyObserver {
   void onRequest(const RemoteCaller& caller) override;
   void onDecision(const RemoteCaller& caller, kj::ArrayPtr<const char> service, CallStatus status) override;
   void onServiceDenied(const RemoteCaller& caller) override;
+  void onServed(const RemoteCaller& caller, kj::StringPtr service, kj::StringPtr operation) override;
 
  private:
   static constexpr size_t MAX_LEARNED = 64;  // peers whose marker is remembered; beyond that none is printed

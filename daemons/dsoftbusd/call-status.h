@@ -15,8 +15,9 @@ static_assert(uint16_t(CallStatus::OVERSIZED) == 3 && uint16_t(CallStatus::RATE_
 static_assert(uint16_t(CallStatus::BACKEND_FAILED) == 5 && uint16_t(CallStatus::TIMED_OUT) == 6);
 static_assert(uint16_t(CallStatus::UNAUTHENTICATED) == 7 && uint16_t(CallStatus::REPLY_OVERSIZED) == 8);
 
-// The largest status that travels; CANCELLED stays in the audit log.
+// The largest status that travels; CANCELLED and REFUSED stay in the audit log.
 constexpr kj::byte MAX_WIRE_STATUS = 8;
+constexpr uint16_t CALL_VERDICTS = uint16_t(CallStatus::REFUSED) + 1;
 
 // A request frame and a reply frame of a remote call, bytes (contract of the proxy).
 constexpr size_t MAX_CALL_FRAME = 256;
@@ -45,6 +46,8 @@ inline kj::StringPtr statusName(CallStatus status) {
       return "reply-oversized"_kj;
     case CallStatus::CANCELLED:
       return "cancelled"_kj;
+    case CallStatus::REFUSED:
+      return "refused"_kj;
   }
   return "unknown"_kj;
 }

@@ -4,6 +4,7 @@
 
 #include "daemons/dsoftbusd/dsoftbus-server.h"
 #include "daemons/dsoftbusd/net-transport.h"
+#include "daemons/dsoftbusd/remote/package-backend.h"
 #include "daemons/dsoftbusd/service-backends.h"
 
 namespace nexus {
@@ -14,10 +15,16 @@ constexpr kj::Duration FIRST_STACK_DELAY = 100 * kj::MILLISECONDS;
 constexpr kj::Duration LARGEST_STACK_DELAY = 3 * kj::SECONDS;
 
 kj::Array<RemoteProxy::Backend> backends(Dsoftbusd::Imports& imports) {
-  auto list = kj::heapArrayBuilder<RemoteProxy::Backend>(2);
+  kj::Vector<RemoteProxy::Backend> list;
   list.add(RemoteProxy::Backend{"samgrd"_kj, newSamgrBackend(kj::mv(imports.samgr))});
   list.add(RemoteProxy::Backend{"bundlemgrd"_kj, newBundlemgrBackend(kj::mv(imports.bundlemgr))});
-  return list.finish();
+  KJ_IF_MAYBE (packagefs, imports.packagefs) {
+    list.add(RemoteProxy::Backend{"packagefsd"_kj, kj::heap<PackageBackend>(kj::mv(*packagefs))});
+  }
+  KJ_IF_MAYBE (statefs, imports.statefs) {
+    list.add(RemoteProxy::Backend{"statefsd"_kj, newStatefsBackend(kj::mv(*statefs))});
+  }
+  return list.releaseAsArray();
 }
 
 Announce announceOf(const BusSettings& settings) {
@@ -164,13 +171,13 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   add("session.handshakeFailures", b.handshakeFailures), add("session.strangers", b.strangers);
   add("session.revoked", b.revoked), add("session.gracesEnded", b.gracesEnded);
   add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", live);
-  for (uint16_t i = 0; i <= uint16_t(CallStatus::CANCELLED); i++) {
+  for (uint16_t i = 0; i < CALL_VERDICTS; i++) {
     auto verdict = static_cast<CallStatus>(i);
     static constexpr kj::StringPtr NAMES[] = {
         "proxy.ok"_kj,        "proxy.denied"_kj,          "proxy.malformed"_kj,
         "proxy.oversized"_kj, "proxy.rateLimited"_kj,     "proxy.backendFailed"_kj,
         "proxy.timedOut"_kj,  "proxy.unauthenticated"_kj, "proxy.replyOversized"_kj,
-        "proxy.cancelled"_kj};
+        "proxy.cancelled"_kj, "proxy.refused"_kj};
     add(NAMES[i], proxy.count(verdict));
   }
   add("audit.dropped", auditLog.droppedCount()), add("audit.unlogged", auditLog.unloggedCount());

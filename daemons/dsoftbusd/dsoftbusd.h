@@ -8,7 +8,9 @@
 #include "idl/bundlemgr.capnp.h"
 #include "idl/dsoftbus.capnp.h"
 #include "idl/net.capnp.h"
+#include "idl/packagefs.capnp.h"
 #include "idl/samgr.capnp.h"
+#include "idl/statefs.capnp.h"
 #include "idl/status.capnp.h"
 
 namespace nexus {
@@ -31,6 +33,9 @@ class Dsoftbusd {
     NetworkSource& network;
     kj::Function<idl::Samgr::Client()> samgr;
     kj::Function<idl::Bundlemgr::Client()> bundlemgr;
+    // A node may do without these two; calls to them are answered as backend failed.
+    kj::Maybe<kj::Function<idl::Packagefs::Client()>> packagefs = nullptr;
+    kj::Maybe<kj::Function<idl::Statefs::Client()>> statefs = nullptr;
   };
 
   // imports.network, timer, entropy and the observers outlive this.

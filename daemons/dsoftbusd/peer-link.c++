@@ -355,11 +355,11 @@ void PeerLink::setState(State state, kj::StringPtr reason) {
 }
 
 kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) {
-  return context.proxy.handle({true, trusted.name, trusted.identity.deviceId}, service, frame);
+  return context.proxy.handle({true, trusted.name, knownAs().deviceId}, service, frame);
 }
 
 MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
-  auto decision = context.proxy.mayOpenStream({true, trusted.name, trusted.identity.deviceId}, name);
+  auto decision = context.proxy.mayOpenStream({true, trusted.name, knownAs().deviceId}, name);
   return {decision.allowed, decision.auditId};
 }
 

@@ -112,6 +112,8 @@ kj::StringPtr verdictSentence(CallStatus verdict) {
       return "the policy allowed it, but the reply is longer than 512 bytes"_kj;
     case CallStatus::CANCELLED:
       return "the policy allowed it, but the caller's session ended before the answer"_kj;
+    case CallStatus::REFUSED:
+      return "the policy allowed it, but its arguments go beyond what other nodes may ask; the reply said which"_kj;
   }
   return "a verdict that is not known here"_kj;
 }

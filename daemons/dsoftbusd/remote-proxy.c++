@@ -49,6 +49,13 @@ kj::Promise<RemoteReply> RemoteProxy::handle(RemoteCaller caller, kj::ArrayPtr<c
   if (verdict != CallStatus::OK) return pending->settle(verdict);
   auto* backend = findBackend(service);
   if (backend == nullptr) return pending->settle(CallStatus::BACKEND_FAILED);
+  auto& known = KJ_ASSERT_NONNULL(findRemoteService(service));
+  KJ_IF_MAYBE (refusal, known.refusal(frame)) {
+    auto reply = pending->settle(CallStatus::REFUSED, kj::mv(*refusal));
+    noteChange(known, pending->caller, frame, reply.auditId, nullptr);
+    reply.status = CallStatus::OK;  // of the call; the reply says no in the service's own words
+    return kj::mv(reply);
+  }
   return forward(kj::mv(pending), *backend, kj::heapArray(frame));
 }
 
@@ -89,6 +96,7 @@ kj::Promise<RemoteReply> RemoteProxy::forward(kj::Own<Pending> pending, ServiceB
     kj::Array<kj::byte> reply;
   };
   auto timedOut = timer.afterDelay(BACKEND_DEADLINE).then([]() -> Answer { return {CallStatus::TIMED_OUT, nullptr}; });
+  auto request = kj::heapArray(frame.asPtr());
   auto answered = kj::evalNow([&] { return backend.call(pending->caller, kj::mv(frame)); })
                       .then([](kj::Array<kj::byte> reply) -> Answer { return {CallStatus::OK, kj::mv(reply)}; },
                             [](kj::Exception&& exception) -> Answer {
@@ -97,11 +105,19 @@ kj::Promise<RemoteReply> RemoteProxy::forward(kj::Own<Pending> pending, ServiceB
                             });
   auto answer = co_await answered.exclusiveJoin(kj::mv(timedOut));
   if (answer.reply.size() > MAX_CALL_REPLY) co_return pending->settle(CallStatus::REPLY_OVERSIZED);
-  if (answer.status == CallStatus::OK) {
-    auto& service = KJ_ASSERT_NONNULL(findRemoteService(pending->service));
-    if (!service.isReply(pending->operation, answer.reply)) co_return pending->settle(CallStatus::BACKEND_FAILED);
-  }
-  co_return pending->settle(answer.status, kj::mv(answer.reply));
+  if (answer.status != CallStatus::OK) co_return pending->settle(answer.status);
+  auto& service = KJ_ASSERT_NONNULL(findRemoteService(pending->service));
+  auto verdict = service.judgeReply(request, answer.reply);
+  if (verdict == ReplyVerdict::NOT_A_REPLY) co_return pending->settle(CallStatus::BACKEND_FAILED);
+  auto reply = pending->settle(CallStatus::OK, kj::mv(answer.reply));
+  noteChange(service, pending->caller, request, reply.auditId, verdict);
+  if (verdict == ReplyVerdict::OK) observer.onServed(pending->caller, pending->service, pending->operation);
+  co_return reply;
+}
+
+void RemoteProxy::noteChange(const RemoteService& service, const RemoteCaller& caller,
+                             kj::ArrayPtr<const kj::byte> frame, uint64_t auditId, kj::Maybe<ReplyVerdict> verdict) {
+  KJ_IF_MAYBE (line, service.auditLine(frame, verdict)) audit.note(*line, caller.name, auditId);
 }
 
 void RemoteProxy::endSession(kj::StringPtr peer) {

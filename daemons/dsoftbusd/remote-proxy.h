@@ -1,11 +1,11 @@
 #pragma once
 // Decides about every call of a remote node and forwards the few that are allowed. The checks, in this order:
-// authenticated, rate, service known, size, parse, policy; then the backend with a deadline, then the size of its
-// reply. Streams that a remote node opens are decided about here too, by name. The rate comes before everything that a
-// caller can get wrong, so that a flood of calls that would be denied costs little and pushes nothing out of the audit
-// ring. Every call is answered, whatever is wrong with it, with a status and the id of its audit record. Owned by
-// dsoftbusd, shared by all sessions. Knows nothing of sessions: the caller's name comes from the trust table after its
-// key was proven.
+// authenticated, rate, service known, size, parse, policy, what the service keeps from other nodes; then the backend
+// with a deadline, then its reply. Streams that a remote node opens are decided about here too, by name. The rate comes
+// before everything that a caller can get wrong, so that a flood of calls that would be denied costs little and pushes
+// nothing out of the audit ring. Every call is answered, whatever is wrong with it, with a status and the id of its
+// audit record. Owned by dsoftbusd, shared by all sessions. Knows nothing of sessions: the caller's name comes from the
+// trust table after its key was proven.
 #include <kj/function.h>
 #include <kj/map.h>
 #include <kj/timer.h>
@@ -55,6 +55,9 @@ class RemoteProxyObserver {
   virtual void onRequest(const RemoteCaller& caller) {}
   virtual void onDecision(const RemoteCaller& caller, kj::ArrayPtr<const char> service, CallStatus status) {}
   virtual void onServiceDenied(const RemoteCaller& caller) {}  // no rule names that service for that caller
+
+  // The service itself answered OK, and the caller gets that.
+  virtual void onServed(const RemoteCaller& caller, kj::StringPtr service, kj::StringPtr operation) {}
 };
 
 class RemoteProxy {
@@ -83,6 +86,9 @@ class RemoteProxy {
   // To be called when the session with the peer of that name has ended, for whatever reason: the backends forget it.
   void endSession(kj::StringPtr peer);
 
+  // Whether there is a backend for that service.
+  bool serves(kj::StringPtr service) { return findBackend(service) != nullptr; }
+
   // Calls and openings of streams by verdict, index = CallStatus.
   uint64_t count(CallStatus verdict) const { return counts[uint16_t(verdict)]; }
 
@@ -95,12 +101,14 @@ class RemoteProxy {
   AuditLog& audit;
   RemoteProxyObserver& observer;
   kj::Array<Backend> backends;
-  uint64_t counts[uint16_t(CallStatus::CANCELLED) + 1] = {};
+  uint64_t counts[CALL_VERDICTS] = {};
 
   // The verdict before any backend is asked; OK means: forward it. Names the operation when it can be told.
   CallStatus decide(const RemoteCaller& caller, kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame,
                     kj::StringPtr& operation);
   kj::Promise<RemoteReply> forward(kj::Own<Pending> pending, ServiceBackend& backend, kj::Array<kj::byte> frame);
+  void noteChange(const RemoteService& service, const RemoteCaller& caller, kj::ArrayPtr<const kj::byte> frame,
+                  uint64_t auditId, kj::Maybe<ReplyVerdict> verdict);
   ServiceBackend* findBackend(kj::ArrayPtr<const char> service);
 };
 

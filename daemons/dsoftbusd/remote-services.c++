@@ -1,5 +1,7 @@
 #include "daemons/dsoftbusd/remote-services.h"
 
+#include "daemons/dsoftbusd/remote/packagefs-service.h"
+#include "daemons/dsoftbusd/remote/statefs-service.h"
 #include "libs/oslite-frames/bundlemgr-frames.h"
 #include "libs/oslite-frames/samgr-frames.h"
 
@@ -39,10 +41,12 @@ kj::Maybe<kj::StringPtr> samgrOperation(kj::ArrayPtr<const kj::byte> frame) {
 }
 
 // Presence crosses, slots do not.
-bool isSamgrReply(kj::StringPtr operation, kj::ArrayPtr<const kj::byte> reply) {
-  if (operation != RESOLVE_STATUS) return false;
-  auto decoded = sm::decodeReply(reply, sm::Op::RESOLVE_STATUS);
-  return decoded.map([](const sm::Reply& r) { return r.sendSlot == 0 && r.recvSlot == 0; }).orDefault(false);
+ReplyVerdict judgeSamgrReply(kj::ArrayPtr<const kj::byte>, kj::ArrayPtr<const kj::byte> bytes) {
+  KJ_IF_MAYBE (reply, sm::decodeReply(bytes, sm::Op::RESOLVE_STATUS)) {
+    if (reply->sendSlot != 0 || reply->recvSlot != 0) return ReplyVerdict::NOT_A_REPLY;
+    return reply->status == sm::Status::OK ? ReplyVerdict::OK : ReplyVerdict::SAID_NO;
+  }
+  return ReplyVerdict::NOT_A_REPLY;
 }
 
 kj::Maybe<kj::StringPtr> bundlemgrOperation(kj::ArrayPtr<const kj::byte> frame) {
@@ -64,16 +68,30 @@ kj::Maybe<kj::StringPtr> bundlemgrOperation(kj::ArrayPtr<const kj::byte> frame) 
   return nullptr;
 }
 
-bool isBundlemgrReply(kj::StringPtr operation, kj::ArrayPtr<const kj::byte> reply) {
-  return operation == LIST && bn::decodeListReply(reply) != nullptr;
+ReplyVerdict judgeBundlemgrReply(kj::ArrayPtr<const kj::byte>, kj::ArrayPtr<const kj::byte> bytes) {
+  KJ_IF_MAYBE (reply, bn::decodeListReply(bytes)) {
+    return reply->status == bn::Status::OK ? ReplyVerdict::OK : ReplyVerdict::SAID_NO;
+  }
+  return ReplyVerdict::NOT_A_REPLY;
+}
+
+kj::Maybe<kj::Array<kj::byte>> refusesNothing(kj::ArrayPtr<const kj::byte>) {
+  return nullptr;
+}
+
+kj::Maybe<kj::String> noLine(kj::ArrayPtr<const kj::byte>, kj::Maybe<ReplyVerdict>) {
+  return nullptr;
 }
 
 constexpr kj::StringPtr SAMGR_OFFERED[] = {RESOLVE_STATUS};
 constexpr kj::StringPtr BUNDLEMGR_OFFERED[] = {LIST};
 
 const RemoteService SERVICES[] = {
-    {"samgrd"_kj, kj::arrayPtr(SAMGR_OFFERED, 1), samgrOperation, isSamgrReply},
-    {"bundlemgrd"_kj, kj::arrayPtr(BUNDLEMGR_OFFERED, 1), bundlemgrOperation, isBundlemgrReply},
+    {"samgrd"_kj, kj::arrayPtr(SAMGR_OFFERED, 1), samgrOperation, refusesNothing, judgeSamgrReply, noLine},
+    {"bundlemgrd"_kj, kj::arrayPtr(BUNDLEMGR_OFFERED, 1), bundlemgrOperation, refusesNothing, judgeBundlemgrReply,
+     noLine},
+    {"packagefsd"_kj, packagefsOperations(), packagefsOperation, packagefsRefusal, judgePackagefsReply, noLine},
+    {"statefsd"_kj, statefsOperations(), statefsOperation, statefsRefusal, judgeStatefsReply, statefsAuditLine},
 };
 
 }  // namespace

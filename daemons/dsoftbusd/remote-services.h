@@ -4,6 +4,8 @@
 #include <kj/array.h>
 #include <kj/string.h>
 
+#include "daemons/dsoftbusd/remote/reply-verdict.h"
+
 namespace nexus {
 
 struct RemoteService {
@@ -16,8 +18,16 @@ struct RemoteService {
   // The operation of a whole request frame; null when it does not parse as a request of this service.
   kj::Maybe<kj::StringPtr> (*operationOf)(kj::ArrayPtr<const kj::byte> frame);
 
-  // Whether the bytes are a whole reply to that offered operation, with nothing in it that must stay on this node.
-  bool (*isReply)(kj::StringPtr operation, kj::ArrayPtr<const kj::byte> reply);
+  // The reply by which this node itself refuses a request that a rule allows, because it asks for more than any other
+  // node may have of the service; null: it is forwarded.
+  kj::Maybe<kj::Array<kj::byte>> (*refusal)(kj::ArrayPtr<const kj::byte> frame);
+
+  // What the bytes are that the service answered to that forwarded request.
+  ReplyVerdict (*judgeReply)(kj::ArrayPtr<const kj::byte> request, kj::ArrayPtr<const kj::byte> reply);
+
+  // A log line of the service's own about a change that was asked for; verdict null: refused by refusal(). Null: none.
+  // Never holds a payload or a key.
+  kj::Maybe<kj::String> (*auditLine)(kj::ArrayPtr<const kj::byte> request, kj::Maybe<ReplyVerdict> verdict);
 
   bool offers(kj::StringPtr operation) const;
 };

@@ -42,6 +42,14 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
   BusMarkers markers([](const Marker& marker, kj::StringPtr detail) { emitMarker(marker, detail); });
   Dsoftbusd::Imports imports{network, [&samgr] { return samgr.get<idl::Samgr>(); },
                              [&bundlemgr] { return bundlemgr.get<idl::Bundlemgr>(); }};
+  if (daemon.hasImport("packagefs")) {
+    auto& packagefs = daemon.import("packagefs");
+    imports.packagefs = kj::Function<idl::Packagefs::Client()>([&] { return packagefs.get<idl::Packagefs>(); });
+  }
+  if (daemon.hasImport("statefs")) {
+    auto& statefs = daemon.import("statefs");
+    imports.statefs = kj::Function<idl::Statefs::Client()>([&] { return statefs.get<idl::Statefs>(); });
+  }
   Dsoftbusd node(kj::mv(settings), kj::mv(imports), daemon.timer(), daemon.entropy(), markers, markers);
 
   daemon.serve("bus", [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newBusClient(); });

@@ -1,5 +1,6 @@
 #pragma once
-// dsoftbusd as a process: its settings, its imports (net, samgr, bundlemgr) and exports (bus, status-dsoftbusd), the
+// dsoftbusd as a process: its settings, its imports (net, samgr, bundlemgr; packagefs and statefs if it was
+// given them) and exports (bus, status-dsoftbusd), the
 // sandbox, the markers.
 #include "idl/config.capnp.h"
 #include "libs/nexus-net-os/daemon/daemon-main.h"

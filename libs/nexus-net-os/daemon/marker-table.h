@@ -78,6 +78,10 @@ NEXUS_MARKER(BUS_PROXY_OK_SAMGRD, "dsoftbusd: remote proxy ok (peer=node-a servi
              "an allowed call was answered by samgrd")
 NEXUS_MARKER(BUS_PROXY_OK_BUNDLEMGRD, "dsoftbusd: remote proxy ok (peer=node-a service=bundlemgrd)",
              "dsoftbusd/remote-proxy", "an allowed call was answered by bundlemgrd")
+NEXUS_MARKER(BUS_REMOTE_PACKAGEFS, "dsoftbusd: remote packagefs served", "dsoftbusd/remote-proxy",
+             "a peer's request to packagefsd was answered OK")
+NEXUS_MARKER(BUS_REMOTE_STATEFS, "dsoftbusd: remote statefs served", "dsoftbusd/remote-proxy",
+             "a peer's put or delete was done by statefsd")
 NEXUS_MARKER(BUS_DENIED_SERVICE, "dsoftbusd: remote proxy denied (service=unknown)", "dsoftbusd/remote-proxy",
              "a call to a service without a rule was refused with a status and audited")
 NEXUS_MARKER(BUS_DENIED_UNAUTHENTICATED, "dsoftbusd: remote proxy denied (unauthenticated)", "dsoftbusd/remote-proxy",
