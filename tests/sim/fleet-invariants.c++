@@ -1,0 +1,59 @@
+#include "tests/sim/fleet-invariants.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+kj::Maybe<kj::String> checkMux(const MuxCore& core, const FleetBounds& bounds) {
+  if (core.streamCount() > bounds.streams) return kj::str(core.streamCount(), " streams in one session");
+  if (core.backlogSize() > bounds.acceptBacklog) return kj::str(core.backlogSize(), " streams wait to be accepted");
+  if (core.refusedCount() > bounds.refusedStreams) return kj::str(core.refusedCount(), " refused streams remembered");
+  // Ids rise by two, at either end, and no session of a fleet opens many.
+  size_t found = 0;
+  auto most = 2 * (core.counters().opened + core.counters().accepted + core.counters().refused + 2);
+  for (MuxStreamId id = 1; id <= most && found < core.streamCount(); id++) {
+    KJ_IF_MAYBE (stream, core.find(id)) {
+      found++;
+      if (stream->sendBuffered() > bounds.streamBuffer || stream->receiveBuffered() > bounds.streamBuffer) {
+        return kj::str("stream ", id, " keeps ", stream->sendBuffered(), " bytes to send and ",
+                       stream->receiveBuffered(), " received");
+      }
+      if (stream->receiveBuffered() + stream->receiveCredit() > bounds.streamBuffer) {
+        return kj::str("stream ", id, " lets its peer send ", stream->receiveCredit(), " bytes more and keeps ",
+                       stream->receiveBuffered());
+      }
+    }
+  }
+  kj::Maybe<kj::String> broken;
+  KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { core.checkInvariants(); })) {
+    broken = kj::str(exception->getDescription());
+  }
+  return broken;
+}
+
+void checkMachine(FleetNode& node, FleetTrace& trace, const FleetBounds& bounds) {
+  if (!node.isUp()) return;
+  auto& daemon = node.daemon();
+  auto check = [&](kj::StringPtr what, size_t value, size_t bound) {
+    if (value > bound) trace.violation(kj::str("machine ", node.machine, ": ", value, " ", what, ", at most ", bound));
+  };
+  check("half-open handshakes", daemon.sessions().halfOpenCount(), bounds.halfOpen);
+  check("peers heard", daemon.peers().peers().size(), bounds.heardPeers);
+  check("audit records", daemon.audit().size(), bounds.auditRecords);
+  for (auto& link : daemon.sessions().links()) {
+    auto maybeSession = link->session();
+    bool ready = link->state() == idl::SessionState::READY;
+    KJ_IF_MAYBE (session, maybeSession) {
+      auto wrong = checkMux((*session)->mux().core(), bounds);
+      KJ_IF_MAYBE (what, wrong) {
+        trace.violation(kj::str("machine ", node.machine, ", session with ", link->peer().name, ": ", *what));
+      }
+      if (!ready) {
+        trace.violation(kj::str("machine ", node.machine, " has a live session with ", link->peer().name,
+                                " and says that it has none"));
+      }
+    }
+  }
+}
+
+}  // namespace nexus

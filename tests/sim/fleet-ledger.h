@@ -1,0 +1,134 @@
+#pragma once
+// What the programs of a fleet asked of the bus and what came of it: the model that the run is held against. Written
+// without a look at the product: who may do what is a table of its own, and the bytes of a stream are a function of
+// their place. Whoever reads or serves tells it here, and what cannot be is a violation. Owned by the fleet.
+#include <kj/array.h>
+
+#include <deque>
+
+#include "tests/sim/fleet-trace.h"
+
+namespace nexus {
+
+// What a rule can allow in a fleet. STREAM_n: to open a stream of streamName(n).
+enum class FleetRight : kj::byte { RESOLVE, LIST, STREAM_0, STREAM_1 };
+constexpr kj::uint FLEET_RIGHTS = 4;
+constexpr kj::uint FLEET_STREAM_NAMES = 2;
+
+kj::StringPtr fleetService(FleetRight right);    // as the policy table names it
+kj::StringPtr fleetOperation(FleetRight right);  // the same
+kj::StringPtr fleetStreamName(kj::uint n);
+
+// Who may do what where, by the numbers of the machines.
+class FleetRights {
+ public:
+  explicit FleetRights(kj::uint machines)
+      : machines(machines), table(kj::heapArray<bool>(machines * machines * FLEET_RIGHTS)) {
+    for (auto& cell : table) cell = false;
+  }
+  void allow(kj::uint caller, kj::uint callee, FleetRight right) { table[at(caller, callee, right)] = true; }
+  bool allows(kj::uint caller, kj::uint callee, FleetRight right) const {
+    return caller < machines && callee < machines && table[at(caller, callee, right)];
+  }
+  const kj::uint machines;
+
+ private:
+  kj::Array<bool> table;
+  size_t at(kj::uint caller, kj::uint callee, FleetRight right) const {
+    return (caller * machines + callee) * FLEET_RIGHTS + kj::uint(right);
+  }
+};
+
+// Calls. Each that can carry one carries a token, so that its execution is known to be of that call.
+class CallLedger {
+ public:
+  CallLedger(FleetTrace& trace, const FleetRights& rights) : trace(trace), rights(rights) {}
+  KJ_DISALLOW_COPY_AND_MOVE(CallLedger);
+
+  uint64_t attempt(kj::uint caller, kj::uint callee, FleetRight right);
+
+  // At the callee: what its policy decided, and what reached a backend.
+  void decided(kj::uint caller, kj::uint callee, FleetRight right, bool authenticated, bool ok);
+  void executed(kj::uint callee, uint64_t token);
+  void executedList(kj::uint callee);
+
+  // At the caller.
+  void answered(uint64_t token, bool ok, bool denied);
+
+  struct Counters {
+    uint64_t attempts = 0, executed = 0, ok = 0, denied = 0;
+  };
+  const Counters& counters() const { return counts; }
+
+ private:
+  struct Attempt {
+    kj::uint caller, callee;
+    FleetRight right;
+    kj::uint executions = 0;
+    bool answered = false;
+  };
+  FleetTrace& trace;
+  const FleetRights& rights;
+  std::deque<Attempt> attempts;  // the token is the place, from 1
+  Counters counts;
+};
+
+// Streams: direction 0 is from the opener. Each byte is decided by (stream, direction, place), and half of them are the
+// canary that must never be seen on the wire.
+class StreamLedger {
+ public:
+  static constexpr size_t BLOCK = 16;  // bytes: canary, then what tells the place
+  static constexpr size_t CANARY = 8;
+
+  StreamLedger(FleetTrace& trace, const FleetRights& rights, uint64_t seed);
+  KJ_DISALLOW_COPY_AND_MOVE(StreamLedger);
+
+  kj::ArrayPtr<const kj::byte> canary() const { return kj::arrayPtr(word, CANARY); }
+
+  uint64_t open(kj::uint opener, kj::uint acceptor, kj::uint name);
+  void opened(uint64_t id, bool ok);
+
+  // The next n bytes of a direction, which its writer is about to write. The first BLOCK bytes of direction 0 tell the
+  // id.
+  kj::Array<kj::byte> next(uint64_t id, kj::uint direction, size_t n);
+  void closed(uint64_t id, kj::uint direction);  // everything was written, and the end said
+
+  // The programs of a machine let go of all their streams, in the middle of writes too. Not for a crash: that must
+  // never look like the end of a stream.
+  void programsEnd(kj::uint machine);
+
+  // The stream that begins with this block, as the machine that accepted it believes it to be. 0 after a violation.
+  uint64_t accepted(kj::ArrayPtr<const kj::byte> block, kj::uint opener, kj::uint acceptor, kj::StringPtr name);
+  void received(uint64_t id, kj::uint direction, kj::ArrayPtr<const kj::byte> bytes);
+  void ended(uint64_t id, kj::uint direction);  // the reader saw the end
+
+  // Both directions were read to their ends.
+  bool isWhole(uint64_t id) const;
+
+  struct Counters {
+    uint64_t opened = 0, refused = 0, bytes = 0, ended = 0;
+  };
+  const Counters& counters() const { return counts; }
+
+ private:
+  struct Direction {
+    uint64_t sent = 0, received = 0;
+    bool closed = false, torn = false, ended = false;
+  };
+  struct Stream {
+    kj::uint opener, acceptor, name;
+    bool accepted = false;
+    Direction directions[2];
+  };
+  FleetTrace& trace;
+  const FleetRights& rights;
+  kj::byte word[CANARY];
+  std::deque<Stream> streams;  // the id is the place, from 1
+  Counters counts;
+
+  Stream& find(uint64_t id) { return streams.at(id - 1); }
+  uint64_t blockTail(uint64_t id, kj::uint direction, uint64_t block) const;
+  void fill(uint64_t id, kj::uint direction, uint64_t from, kj::ArrayPtr<kj::byte> out) const;
+};
+
+}  // namespace nexus

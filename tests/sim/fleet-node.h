@@ -1,0 +1,74 @@
+#pragma once
+// One machine of a fleet: a whole dsoftbusd with its programs and stand-ins for samgrd and bundlemgrd, on a clock of
+// its own. It can crash (the process, or the whole machine without a word to the others), start again with the same
+// identity and nothing else, and be suspended. Owned by the fleet.
+#include "daemons/dsoftbusd/dsoftbusd.h"
+#include "tests/sim/fleet-app.h"
+#include "tests/sim/fleet-clock.h"
+#include "tests/sim/fleet-wire.h"
+#include "tests/sim/sim-network.h"
+
+namespace nexus {
+
+class FleetNode {
+ public:
+  struct Options {
+    kj::String toml;  // the [dsoftbusd] table
+    FleetAppOptions app{};
+    bool runsPrograms = true;
+  };
+
+  // Switched off at first. shared: the timer that the machine is to use instead of a clock of its own.
+  FleetNode(kj::uint machine, Options options, SimNetwork& network, FleetWire& wire, FleetBooks& books, uint64_t seed,
+            kj::TimePoint now, kj::Maybe<kj::Timer&> shared = nullptr);
+  ~FleetNode() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(FleetNode);
+
+  enum class Crash { PROCESS, MACHINE };
+  void start();
+  void crash(Crash kind);
+
+  // Its programs end, and new ones begin.
+  void restartPrograms(const FleetAppOptions& app);
+  bool isUp() const { return process != nullptr; }
+
+  // Stands still, and takes nothing in.
+  void suspend();
+  void resume(bool jumps);
+
+  NodeClock clock;
+
+  Dsoftbusd& daemon() { return *KJ_ASSERT_NONNULL(process).daemon; }
+  FleetApp& app() { return *KJ_ASSERT_NONNULL(process).app; }
+  bool isReady(kj::uint peer);
+  const kj::uint machine;
+
+ private:
+  class Observer;
+  class Source;
+  class SamgrStandIn;
+  class BundlemgrStandIn;
+
+  struct Process {
+    kj::Own<Observer> observer;
+    kj::Own<Source> source;
+    kj::Own<Dsoftbusd> daemon;
+    kj::Promise<void> running = nullptr;
+    kj::Own<FleetApp> app;
+  };
+
+  Options options;
+  const kj::String name;
+  SimNetwork& network;
+  FleetWire& wire;
+  FleetBooks& books;
+  const uint64_t seed;
+  kj::Maybe<kj::Timer&> shared;
+  kj::uint starts = 0;
+  FixedEntropy entropy;
+  kj::Maybe<Process> process;
+
+  void startPrograms();
+};
+
+}  // namespace nexus

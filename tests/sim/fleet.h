@@ -1,0 +1,73 @@
+#pragma once
+// Machines of a bus on one wire, on virtual time: steps from event to event and checks the invariants after each. A
+// step is one instant: everything that happens at it. The same seed and the same orders are the same run. Owned by a
+// scenario, which gives the orders.
+#include "libs/nexus-net-os/testing/sim-clock.h"
+#include "tests/sim/fleet-invariants.h"
+#include "tests/sim/fleet-node.h"
+
+namespace nexus {
+
+struct FleetOptions {
+  uint64_t seed = 1;
+  kj::uint honest = 5;     // machines, which all trust each other
+  kj::uint strangers = 0;  // further places on the wire, for hostile programs; the first is trusted as "mallory"
+  FleetAppOptions app{};
+  kj::Maybe<FleetTrace::Print> print;
+};
+
+class Fleet {
+ public:
+  // Longest time from the end of all faults until every two honest machines have their one session: an announcement
+  // (15 s at most) brings a dial forward; a connection that leads nowhere is given up after the stack's 5 s and the
+  // handshake's 5 s, a session whose peer is gone after the keep-alive's 9 s and its close record's 1 s; then back-off,
+  // 8 s at most, and once a probe of 2 s between two connections.
+  static constexpr kj::Duration MEET_WITHIN = (15 + 5 + 5 + 9 + 1 + 8 + 2) * kj::SECONDS;
+
+  explicit Fleet(FleetOptions options);
+  ~Fleet() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(Fleet);
+
+  // The next instant, not after `end`; false when there is none before it (it is `end` then).
+  bool step(kj::TimePoint end);
+  void advance(kj::Duration duration);
+
+  // Until it holds; false when it does not within the time.
+  bool advanceUntil(kj::FunctionParam<bool()> holds, kj::Duration within);
+
+  // Every two honest machines have one session, and one connection.
+  bool allMet();
+
+  bool broken() const { return trace.violations().size() > 0; }
+  uint64_t steps() const { return stepCount; }
+  kj::TimePoint now() { return sim.timer.now(); }
+
+  static kj::String strangerName(kj::uint i) { return kj::str("x", i); }
+  kj::uint strangerMachine(kj::uint i) const { return options.honest + i; }
+
+ private:
+  FleetOptions options;
+  SimClock sim;
+
+ public:
+  kj::Timer& timer;  // the fleet's
+  FleetTrace trace;
+  FixedEntropy random;  // for orders
+  FleetRights rights;
+  CallLedger calls;
+  StreamLedger streams;
+  FleetBooks books;
+  FleetWire wire;
+  SimNetwork network;
+  kj::Vector<kj::Own<FleetNode>> nodes;
+
+ private:
+  uint64_t stepCount = 0;
+
+  void chooseRights();
+  kj::String tomlOf(kj::uint machine) const;
+  kj::TimePoint nextEvent(kj::TimePoint end);
+  void checkTouched();
+};
+
+}  // namespace nexus
