@@ -49,8 +49,10 @@ class Scenario {
     bool met =
         fleet.broken() || fleet.advanceUntil([&] { return fleet.broken() || fleet.allMet(); }, Fleet::MEET_WITHIN);
     auto meeting = fleet.now() - healed;
-    if (!met)
-      fleet.trace.violation(kj::str("not all machines have met ", meeting / kj::SECONDS, " s after the faults"));
+    if (!met) {
+      fleet.trace.violation(kj::str("not all machines have met ", meeting / kj::SECONDS, " s after the faults: ",
+                                    fleet.whyNotMet().orDefault(nullptr)));
+    }
     if (!fleet.broken()) prove();
     return ScenarioResult{.violations = KJ_MAP(v, fleet.trace.violations()){return kj::str(v);
   }

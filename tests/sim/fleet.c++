@@ -115,18 +115,19 @@ bool Fleet::advanceUntil(kj::FunctionParam<bool()> holds, kj::Duration within) {
   return true;
 }
 
-bool Fleet::allMet() {
+kj::Maybe<kj::String> Fleet::whyNotMet() {
   for (auto a : kj::zeroTo(options.honest)) {
     for (auto b : kj::zeroTo(options.honest)) {
-      if (a != b && !nodes[a]->isReady(b)) return false;
+      if (a != b && !nodes[a]->isReady(b)) return kj::str("machine ", a, " has no session with machine ", b);
     }
   }
   for (auto a : kj::zeroTo(options.honest)) {
     for (auto b : kj::range(a + 1, options.honest)) {
-      if (network.connectionsBetween(FleetApp::machineName(a), FleetApp::machineName(b)) != 1) return false;
+      auto connections = network.connectionsBetween(FleetApp::machineName(a), FleetApp::machineName(b));
+      if (connections != 1) return kj::str(connections, " connections between machines ", a, " and ", b);
     }
   }
-  return true;
+  return nullptr;
 }
 
 }  // namespace nexus

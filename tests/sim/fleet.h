@@ -36,7 +36,8 @@ class Fleet {
   bool advanceUntil(kj::FunctionParam<bool()> holds, kj::Duration within);
 
   // Every two honest machines have one session, and one connection.
-  bool allMet();
+  bool allMet() { return whyNotMet() == nullptr; }
+  kj::Maybe<kj::String> whyNotMet();
 
   bool broken() const { return trace.violations().size() > 0; }
   uint64_t steps() const { return stepCount; }
