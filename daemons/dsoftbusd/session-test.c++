@@ -142,6 +142,28 @@ TEST_CASE("a pong with a number that nobody sent makes nothing live") {
   CHECK(f.session->lateAnswerCount() == 1);
 }
 
+TEST_CASE("a first pong that comes too late is asked for again, so that the session becomes live all the same") {
+  Fixture f;
+  f.start();
+  auto late = f.next().get<PingMessage>();
+  f.say(PingMessage{1, nullptr});
+  CHECK(f.next().is<PongMessage>());
+  // Not silent: only the answer is missing.
+  f.sim.advance(2900 * kj::MILLISECONDS);
+  f.say(PingMessage{2, nullptr});
+  CHECK(f.next().is<PongMessage>());
+  f.sim.advance(2900 * kj::MILLISECONDS);
+  f.say(PongMessage{late.id, nullptr});
+  f.sim.settle();
+  CHECK_FALSE(f.session->isLive());
+  auto again = f.next().get<PingMessage>();
+  CHECK(again.id != late.id);
+  f.say(PongMessage{again.id, nullptr});
+  f.sim.settle();
+  CHECK(f.session->isLive());
+  CHECK(f.live == 1);
+}
+
 TEST_CASE("a repeated record ends the session") {
   Fixture f;
   f.becomeLive();

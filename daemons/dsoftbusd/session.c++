@@ -113,8 +113,18 @@ kj::Promise<SessionEnd> Session::whenClosed() {
   co_return SessionEnd{kj::str(KJ_ASSERT_NONNULL(closeOrder).why), nullptr};
 }
 
+// Again until one is answered in time: an answer that comes late (the machine stood still, the connection stalled) is
+// none, and the keep-alive would hold a session for ever that is never live.
 kj::Promise<void> Session::greetPeer() {
-  co_await ping(nullptr);
+  bool answeredInTime = false;
+  while (!answeredInTime) {
+    answeredInTime = co_await ping(nullptr).then([](kj::Array<kj::byte>) { return true; },
+                                                 [](kj::Exception&& exception) {
+                                                   if (exception.getType() != kj::Exception::Type::FAILED)
+                                                     kj::throwFatalException(kj::mv(exception));
+                                                   return false;
+                                                 });
+  }
   greeted = true;
   noteLive();
 }
