@@ -14,6 +14,9 @@ interface Bundlemgr {
   osLite @2 (frame :Data) -> (reply :Data);
   # One BN v1 frame and its reply. Requests at most 512 bytes; a longer one is FAILED. A FETCH_IMAGE reply may be longer.
 
+  query @3 (name :Text) -> (installed :UInt32, version :Text);
+  # How many versions of that bundle are installed, and the last of them in the order of their bytes; empty when there is none.
+
   struct Bundle {
     name @0 :Text;
     version @1 :Text;

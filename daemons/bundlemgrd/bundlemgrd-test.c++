@@ -113,6 +113,28 @@ TEST_CASE("LIST counts what the store holds now") {
   CHECK(f.client().listFrame().count == 2);
 }
 
+TEST_CASE("a query tells how many versions of a bundle there are and which is the last, as method and as frame") {
+  Fixture f;
+  f.store.file("app/1.0/x", "x");
+  f.store.file("app/1.2/x", "x");
+  struct {
+    kj::StringPtr name, version;
+    kj::uint installed;
+  } cases[] = {{"system"_kj, "1.0.0"_kj, 1}, {"app"_kj, "1.2"_kj, 2}, {"ap"_kj, ""_kj, 0}, {"app/1.0"_kj, ""_kj, 0}};
+  for (auto& c : cases) {
+    auto request = f.client().bundlemgr.queryRequest();
+    request.setName(c.name);
+    auto response = request.send().wait(f.io.waitScope);
+    CHECK(response.getInstalled() == c.installed);
+    CHECK(kj::str(response.getVersion()) == c.version);
+    auto frame = f.client().frame(KJ_ASSERT_NONNULL(bn::tryEncodeQuery(c.name.asArray())));
+    auto reply = KJ_ASSERT_NONNULL(bn::decodeQueryReply(frame));
+    CHECK(reply.status == bn::Status::OK);
+    CHECK(reply.installed == c.installed);
+    CHECK(reply.version == c.version.asArray());
+  }
+}
+
 TEST_CASE("ROUTE_STATUS answers OK with the route status of no answer, because there is no router") {
   Fixture f;
   auto frame = f.client().frame(KJ_ASSERT_NONNULL(bn::tryEncodeRoute("samgrd"_kj)));

@@ -10,6 +10,22 @@ namespace {
 
 using Frame = kj::Array<kj::byte>;
 
+struct Found {
+  uint32_t installed = 0;
+  kj::String version;
+};
+
+// A listing is ordered by name, then version.
+Found findBundle(const StoreListing& listing, kj::ArrayPtr<const char> name) {
+  Found found;
+  for (auto& bundle : listing.bundles) {
+    if (bundle.name.asArray() != name) continue;
+    found.installed++;
+    found.version = kj::str(bundle.version);
+  }
+  return found;
+}
+
 class BundlemgrServer final : public idl::Bundlemgr::Server {
  public:
   explicit BundlemgrServer(Bundlemgrd& bundlemgrd) : bundlemgrd(bundlemgrd) {}
@@ -28,6 +44,13 @@ class BundlemgrServer final : public idl::Bundlemgr::Server {
 
   kj::Promise<void> fetchImage(FetchImageContext context) override {
     context.getResults().setImage(bundlemgrd.image());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> query(QueryContext context) override {
+    auto found = findBundle(bundlemgrd.list(), context.getParams().getName());
+    context.getResults().setInstalled(found.installed);
+    context.getResults().setVersion(found.version);
     return kj::READY_NOW;
   }
 
@@ -52,6 +75,12 @@ class BundlemgrServer final : public idl::Bundlemgr::Server {
       KJ_CASE_ONEOF(r, bn::Route) return bn::encodeRouteReply(bn::RouteStatus::NO_ANSWER);
       KJ_CASE_ONEOF(r, bn::FetchImage) {
         return fromStore(bn::Op::FETCH_IMAGE, [&] { return bn::encodeImageReply(bundlemgrd.image()); });
+      }
+      KJ_CASE_ONEOF(r, bn::Query) {
+        return fromStore(bn::Op::QUERY, [&] {
+          auto found = findBundle(bundlemgrd.list(), r.name);
+          return bn::encodeQueryReply(kj::min(found.installed, uint32_t(UINT8_MAX)), found.version.asArray());
+        });
       }
       KJ_CASE_ONEOF(fault, bn::Fault) {
         bundlemgrd.counters.faults++;

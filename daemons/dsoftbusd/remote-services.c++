@@ -11,6 +11,8 @@ namespace {
 
 constexpr kj::StringPtr RESOLVE_STATUS = "resolve-status"_kj;
 constexpr kj::StringPtr LIST = "list"_kj;
+constexpr kj::StringPtr QUERY = "query"_kj;
+constexpr kj::StringPtr FETCH_IMAGE = "fetch-image"_kj;
 
 kj::Maybe<kj::StringPtr> samgrOperation(kj::ArrayPtr<const kj::byte> frame) {
   auto request = sm::decodeRequest(frame);
@@ -59,7 +61,10 @@ kj::Maybe<kj::StringPtr> bundlemgrOperation(kj::ArrayPtr<const kj::byte> frame) 
       return "route-status"_kj;
     }
     KJ_CASE_ONEOF(r, bn::FetchImage) {
-      return "fetch-image"_kj;
+      return FETCH_IMAGE;
+    }
+    KJ_CASE_ONEOF(r, bn::Query) {
+      return QUERY;
     }
     KJ_CASE_ONEOF(fault, bn::Fault) {
       return nullptr;
@@ -68,11 +73,25 @@ kj::Maybe<kj::StringPtr> bundlemgrOperation(kj::ArrayPtr<const kj::byte> frame) 
   return nullptr;
 }
 
-ReplyVerdict judgeBundlemgrReply(kj::ArrayPtr<const kj::byte>, kj::ArrayPtr<const kj::byte> bytes) {
-  KJ_IF_MAYBE (reply, bn::decodeListReply(bytes)) {
-    return reply->status == bn::Status::OK ? ReplyVerdict::OK : ReplyVerdict::SAID_NO;
+ReplyVerdict verdict(bn::Status status) {
+  return status == bn::Status::OK ? ReplyVerdict::OK : ReplyVerdict::SAID_NO;
+}
+
+ReplyVerdict judgeBundlemgrReply(kj::ArrayPtr<const kj::byte> frame, kj::ArrayPtr<const kj::byte> bytes) {
+  auto request = bn::decodeRequest(frame);
+  if (request.is<bn::List>()) {
+    KJ_IF_MAYBE (reply, bn::decodeListReply(bytes)) return verdict(reply->status);
+  }
+  if (request.is<bn::Query>()) {
+    KJ_IF_MAYBE (reply, bn::decodeQueryReply(bytes)) return verdict(reply->status);
   }
   return ReplyVerdict::NOT_A_REPLY;
+}
+
+// An image is fetched over a stream; no frame has room for it.
+kj::Maybe<kj::Array<kj::byte>> bundlemgrRefusal(kj::ArrayPtr<const kj::byte> frame) {
+  if (!bn::decodeRequest(frame).is<bn::FetchImage>()) return nullptr;
+  return bn::encodeFault(bn::Op::FETCH_IMAGE, bn::Status::UNSUPPORTED);
 }
 
 kj::Maybe<kj::Array<kj::byte>> refusesNothing(kj::ArrayPtr<const kj::byte>) {
@@ -84,12 +103,11 @@ kj::Maybe<kj::String> noLine(kj::ArrayPtr<const kj::byte>, kj::Maybe<ReplyVerdic
 }
 
 constexpr kj::StringPtr SAMGR_OFFERED[] = {RESOLVE_STATUS};
-constexpr kj::StringPtr BUNDLEMGR_OFFERED[] = {LIST};
+constexpr kj::StringPtr BUNDLEMGR_OFFERED[] = {LIST, QUERY, FETCH_IMAGE};
 
 const RemoteService SERVICES[] = {
     {"samgrd"_kj, kj::arrayPtr(SAMGR_OFFERED, 1), samgrOperation, refusesNothing, judgeSamgrReply, noLine},
-    {"bundlemgrd"_kj, kj::arrayPtr(BUNDLEMGR_OFFERED, 1), bundlemgrOperation, refusesNothing, judgeBundlemgrReply,
-     noLine},
+    {"bundlemgrd"_kj, BUNDLEMGR_OFFERED, bundlemgrOperation, bundlemgrRefusal, judgeBundlemgrReply, noLine},
     {"packagefsd"_kj, packagefsOperations(), packagefsOperation, packagefsRefusal, judgePackagefsReply, noLine},
     {"statefsd"_kj, statefsOperations(), statefsOperation, statefsRefusal, judgeStatefsReply, statefsAuditLine},
 };

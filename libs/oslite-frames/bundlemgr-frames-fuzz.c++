@@ -24,6 +24,13 @@ void checkRequest(kj::ArrayPtr<const kj::byte> frame) {
       else
         abort();
     }
+    KJ_CASE_ONEOF(r, Query) {
+      auto encoded = tryEncodeQuery(r.name);
+      KJ_IF_MAYBE (e, encoded)
+        expect(*e == frame);
+      else
+        abort();
+    }
     KJ_CASE_ONEOF(fault, Fault) {
       auto reply = encodeFault(fault);
       expect(reply.size() == REPLY_BYTES && decodeFault(reply) != nullptr);
@@ -47,6 +54,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto image = decodeImageReply(frame);
   KJ_IF_MAYBE (i, image) {
     if (i->status == Status::OK) expect(encodeImageReply(i->image) == frame);
+  }
+  auto query = decodeQueryReply(frame);
+  KJ_IF_MAYBE (q, query) {
+    if (q->status == Status::OK) expect(encodeQueryReply(q->installed, q->version) == frame);
   }
   decodeFault(frame);
   return 0;

@@ -87,7 +87,7 @@ TEST_CASE("another version is UNSUPPORTED with the op echoed, before the size is
 
 TEST_CASE("an unknown op is UNSUPPORTED with the op echoed, at any length") {
   for (int op = 0; op < 256; op++) {
-    if (1 <= op && op <= 3) continue;
+    if ((1 <= op && op <= 3) || op == 16) continue;
     kj::byte frame[] = {'B', 'N', 1, kj::byte(op)};
     checkFault(frame, op | 0x80, Status::UNSUPPORTED);
     checkFault(resized(frame, 100), op | 0x80, Status::UNSUPPORTED);
@@ -95,7 +95,7 @@ TEST_CASE("an unknown op is UNSUPPORTED with the op echoed, at any length") {
 }
 
 TEST_CASE("every wrong size of a known op is MALFORMED with the op echoed") {
-  for (auto name : {"bn-list-request", "bn-route-request", "bn-fetch-image-request"}) {
+  for (auto name : {"bn-list-request", "bn-route-request", "bn-fetch-image-request", "bn-query-request"}) {
     auto frame = golden(name);
     for (size_t size = 4; size < frame.size() + 4; size++) {
       CAPTURE(size);
@@ -106,6 +106,33 @@ TEST_CASE("every wrong size of a known op is MALFORMED with the op echoed") {
   for (int length = 0; length < 256; length++) {
     if (length != route[4]) checkFault(changed(route, 4, length), 0x82, Status::MALFORMED);
   }
+}
+
+TEST_CASE("a query and its reply are the golden bytes, and they decode") {
+  CHECK(KJ_ASSERT_NONNULL(tryEncodeQuery("system"_kj)) == golden("bn-query-request"));
+  auto request = golden("bn-query-request");
+  CHECK(decodeRequest(request).get<Query>().name == "system"_kj.asArray());
+  CHECK(encodeQueryReply(2, "1.0.0"_kj) == golden("bn-query-reply"));
+  auto bytes = golden("bn-query-reply");
+  auto reply = KJ_ASSERT_NONNULL(decodeQueryReply(bytes));
+  CHECK(reply.status == Status::OK);
+  CHECK(reply.installed == 2);
+  CHECK(reply.version == "1.0.0"_kj.asArray());
+  for (size_t size = 0; size < bytes.size() + 3; size++) {
+    if (size != bytes.size()) CHECK(decodeQueryReply(resized(bytes, size)) == nullptr);
+  }
+  for (size_t at : {0, 1, 2, 3, 4}) CHECK(decodeQueryReply(changed(bytes, at, 0x77)) == nullptr);
+}
+
+TEST_CASE("a bundle that is not there has no version, and a query's fault has 8 bytes") {
+  auto none = encodeQueryReply(0, ""_kj);
+  CHECK(KJ_ASSERT_NONNULL(decodeQueryReply(none)).installed == 0);
+  CHECK(decodeQueryReply(encodeQueryReply(0, "1.0"_kj)) == nullptr);
+  auto fault = KJ_ASSERT_NONNULL(decodeQueryReply(encodeFault(Op::QUERY, Status::UNSUPPORTED)));
+  CHECK(fault.status == Status::UNSUPPORTED);
+  CHECK(tryEncodeQuery(nullptr) == nullptr);
+  auto tooLong = kj::str(kj::repeat('n', 49));
+  CHECK(tryEncodeQuery(tooLong.asArray()) == nullptr);
 }
 
 TEST_CASE("route names are 1 to 48 bytes on both sides") {

@@ -28,13 +28,14 @@ bool isStatus(uint8_t value) {
   return value <= static_cast<uint8_t>(Status::UNSUPPORTED);
 }
 
-kj::Maybe<Request> decodeRoute(kj::ArrayPtr<const kj::byte> frame) {
+template <typename Named>
+kj::Maybe<Request> decodeNamed(kj::ArrayPtr<const kj::byte> frame) {
   FrameReader reader(frame);
   wire::BnNamed fixed;
   if (!reader.tryRead(fixed)) return nullptr;
   size_t length = fixed.name_length();
   if (length == 0 || length > MAX_NAME_BYTES || length != reader.remaining()) return nullptr;
-  return reader.tryTake(length).map([](kj::ArrayPtr<const kj::byte> name) { return Request(Route{name.asChars()}); });
+  return reader.tryTake(length).map([](kj::ArrayPtr<const kj::byte> name) { return Request(Named{name.asChars()}); });
 }
 
 template <typename Bare>
@@ -48,15 +49,26 @@ kj::Maybe<Request> decodeKnown(Op op, kj::ArrayPtr<const kj::byte> frame) {
     case Op::LIST:
       return decodeBare<List>(frame);
     case Op::ROUTE_STATUS:
-      return decodeRoute(frame);
+      return decodeNamed<Route>(frame);
     case Op::FETCH_IMAGE:
       return decodeBare<FetchImage>(frame);
+    case Op::QUERY:
+      return decodeNamed<Query>(frame);
   }
   return nullptr;
 }
 
+kj::Maybe<kj::Array<kj::byte>> tryEncodeNamed(Op op, Name name) {
+  if (name.size() == 0 || name.size() > MAX_NAME_BYTES) return nullptr;
+  kj::Vector<kj::byte> out(sizeof(wire::BnNamed) + name.size());
+  append(out, wire::BnNamed(header(MAGIC, static_cast<uint8_t>(op)), name.size()));
+  out.addAll(name.asBytes());
+  return out.releaseAsArray();
+}
+
 bool isKnown(uint8_t op) {
-  return static_cast<uint8_t>(Op::LIST) <= op && op <= static_cast<uint8_t>(Op::FETCH_IMAGE);
+  return (static_cast<uint8_t>(Op::LIST) <= op && op <= static_cast<uint8_t>(Op::FETCH_IMAGE)) ||
+         op == static_cast<uint8_t>(Op::QUERY);
 }
 
 // An 8-byte reply to `op`, whole, with a known status.
@@ -108,16 +120,25 @@ kj::Array<kj::byte> encodeImageReply(kj::ArrayPtr<const kj::byte> image) {
   return out.releaseAsArray();
 }
 
+kj::Array<kj::byte> encodeQueryReply(uint8_t installed, Name version) {
+  KJ_REQUIRE(version.size() <= UINT8_MAX, "the length field has 8 bits", version.size());
+  kj::Vector<kj::byte> out(sizeof(wire::BnQueryReply) + version.size());
+  append(out, wire::BnQueryReply(header(MAGIC, replyOp(Op::QUERY)), static_cast<uint8_t>(Status::OK), installed,
+                                 version.size()));
+  out.addAll(version.asBytes());
+  return out.releaseAsArray();
+}
+
 kj::Array<kj::byte> encodeList() {
   return bytesOf(header(MAGIC, static_cast<uint8_t>(Op::LIST)));
 }
 
 kj::Maybe<kj::Array<kj::byte>> tryEncodeRoute(Name name) {
-  if (name.size() == 0 || name.size() > MAX_NAME_BYTES) return nullptr;
-  kj::Vector<kj::byte> out(sizeof(wire::BnNamed) + name.size());
-  append(out, wire::BnNamed(header(MAGIC, static_cast<uint8_t>(Op::ROUTE_STATUS)), name.size()));
-  out.addAll(name.asBytes());
-  return out.releaseAsArray();
+  return tryEncodeNamed(Op::ROUTE_STATUS, name);
+}
+
+kj::Maybe<kj::Array<kj::byte>> tryEncodeQuery(Name name) {
+  return tryEncodeNamed(Op::QUERY, name);
 }
 
 kj::Array<kj::byte> encodeFetchImage() {
@@ -151,6 +172,21 @@ kj::Maybe<ImageReply> decodeImageReply(kj::ArrayPtr<const kj::byte> frame) {
     return nullptr;
   return reader.tryTake(reader.remaining()).map([](kj::ArrayPtr<const kj::byte> image) {
     return ImageReply{Status::OK, image};
+  });
+}
+
+kj::Maybe<QueryReply> decodeQueryReply(kj::ArrayPtr<const kj::byte> frame) {
+  wire::BnFault fault;
+  bool isFault = tryReadReply(frame, Op::QUERY, fault) && fault.status() != static_cast<uint8_t>(Status::OK);
+  if (isFault) return QueryReply{static_cast<Status>(fault.status()), 0, nullptr};
+  FrameReader reader(frame);
+  wire::BnQueryReply reply;
+  if (!reader.tryRead(reply) || !isReplyTo(reply.header(), MAGIC, static_cast<uint8_t>(Op::QUERY))) return nullptr;
+  if (reply.status() != static_cast<uint8_t>(Status::OK) || reply.version_length() != reader.remaining())
+    return nullptr;
+  if (reply.installed() == 0 && reply.version_length() > 0) return nullptr;
+  return reader.tryTake(reader.remaining()).map([&](kj::ArrayPtr<const kj::byte> version) {
+    return QueryReply{Status::OK, reply.installed(), version.asChars()};
   });
 }
 

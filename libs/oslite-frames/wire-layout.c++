@@ -80,6 +80,12 @@ PIN(BnImageReply, header, 0, 4);
 PIN(BnImageReply, status, 4, 1);
 PIN(BnImageReply, length, 5, 4);
 
+PIN_SIZE(BnQueryReply, 7);
+PIN(BnQueryReply, header, 0, 4);
+PIN(BnQueryReply, status, 4, 1);
+PIN(BnQueryReply, installed, 5, 1);
+PIN(BnQueryReply, version_length, 6, 1);
+
 PIN_SIZE(NxbiHeader, 7);
 PIN(NxbiHeader, magic, 0, 4);
 PIN(NxbiHeader, version, 4, 1);
