@@ -85,6 +85,10 @@ struct Dsoftbusd {
   announceMaxMs @17 :UInt32 = 15000;
   sandbox @18 :Bool = true;
 
+  candidate @19 :List(Rule);
+  # Dry run: a whole policy table beside `policy`. It decides nothing; where it would decide otherwise is counted and audited. Present,
+  # even empty (candidate = []): a dry run; absent: none.
+
   struct Trust {
     name @0 :Text;
     deviceId @1 :Text;

@@ -13,8 +13,9 @@ interface DSoftBus {
   session @1 (peer :Text) -> (outcome :Outcome, session :PeerSession);
   # The session with the peer of that name or device id; waits while it is being made, fails only when that cannot succeed. Cancellable.
 
-  audit @2 (after :UInt64) -> (records :List(AuditRecord), dropped :UInt64);
+  audit @2 (after :UInt64) -> (records :List(AuditRecord), dropped :UInt64, boot :Text);
   # The kept audit records with an id above `after`, oldest first, and how many were dropped from the bounded ring.
+  # Ids count from 1 in each run of dsoftbusd; boot (16 hexadecimal digits) tells the runs apart.
 
   explain @3 (peer :Text, service :Text, operation :Text) -> (explanation :PolicyExplanation);
   # What this node's policy says to a call of that peer, and why. Asks only: nothing is called, counted or audited. Each text has at most
@@ -22,6 +23,9 @@ interface DSoftBus {
 
   explainAudit @4 (auditId :UInt64) -> (outcome :AuditOutcome, record :AuditRecord, explanation :PolicyExplanation);
   # Why the call of that audit record of this node was answered as it was. A refused caller gets the id with its refusal.
+
+  policy @5 () -> (state :PolicyState);
+  # What decides now. nexusctl policy diff and show read it.
 
   enum Outcome {
     ok @0;
@@ -147,6 +151,11 @@ struct AuditRecord {
   repeats @7 :UInt64;
   # With the verdict rateLimited: how many more calls of that peer, to whatever service, were refused for its rate within a second of this
   # one. They share this record, so that a flood cannot push the others out.
+  policyGeneration @8 :UInt32;
+  # Of the table that decided; 0 when none was asked.
+  dryRun @9 :DryRunVerdict;
+  change @10 :Text;
+  # Not empty: no call of a peer, but a change of this node's configuration (verdict ok) or one that was refused (denied), and what.
 }
 
 struct PolicyExplanation {
@@ -185,6 +194,83 @@ enum PolicyReason {
   # The service keeps that operation to its own node, whatever a rule says.
   otherCheck @5;
   # Of explainAudit: something else than the policy refused the call (its verdict says what).
+}
+
+enum DryRunVerdict {
+  # What the candidate table of a dry run says beside the decision that was taken.
+  same @0;
+  # No dry run, or no difference.
+  wouldAllow @1;
+  # Denied, and the candidate would allow it.
+  wouldDeny @2;
+  # Allowed, and the candidate would deny it.
+}
+
+struct PolicyState {
+  # What decides on this node now.
+  generation @0 :UInt32;
+  # From 1; grows with each table that was put into force since dsoftbusd started.
+  mode @1 :Mode;
+  rules @2 :List(PolicyExplanation.Rule);
+  candidate @3 :List(PolicyExplanation.Rule);
+  # Of a dry run.
+  peers @4 :List(Peer);
+  # Those that the rules are about, as trusted now.
+  wouldAllow @5 :UInt64;
+  wouldDeny @6 :UInt64;
+  # Decisions since the start in which the candidate of a dry run differed.
+
+  enum Mode {
+    enforce @0;
+    dryRun @1;
+    # The rules are enforced just so; the candidate is evaluated beside them.
+  }
+
+  struct Peer {
+    name @0 :Text;
+    deviceId @1 :Text;
+  }
+}
+
+interface BusAdmin {
+  # Changes what a running node decides by. Served apart from DSoftBus (the export bus-admin), because whoever may use the bus may not
+  # therefore change it. What is allowed comes only from the configuration file of the daemon: a holder can have it read again.
+
+  reload @0 () -> (result :ReloadResult);
+  # Reads the configuration file again, checks it as at the start, and puts into force what changed: all of it or nothing.
+
+  setCandidate @1 (toml :Text) -> (outcome :Outcome, sentence :Text);
+  # Begins a dry run with the policy of that configuration text (at most 1 MiB), or replaces its candidate. Until dropCandidate, a reload
+  # or the end of the daemon. Nothing is allowed or denied by it.
+
+  dropCandidate @2 () -> (outcome :Outcome);
+  # Ends a dry run. unchanged: there was none.
+
+  enum Outcome {
+    applied @0;
+    unchanged @1;
+    # The configuration says what was in force already.
+    refused @2;
+    # Nothing was changed; the sentence says why.
+    noFile @3;
+    # The daemon was started without a configuration file.
+  }
+
+  struct ReloadResult {
+    outcome @0 :Outcome;
+    sentence @1 :Text;
+    # One, for people: what changed, or what is wrong.
+    changed @2 :List(Text);
+    # The keys of the configuration whose new values are in force: "policy", "trust".
+    needsRestart @3 :List(Text);
+    # Of an outcome refused: keys that cannot change while the daemon runs.
+    generation @4 :UInt32;
+    # Of the policy now.
+    streamsReset @5 :UInt32;
+    # Open streams of peers that the new policy does not allow.
+    auditId @6 :UInt64;
+    # The record of this change or of its refusal; 0 when nothing was to be done.
+  }
 }
 
 enum PolicyMismatch {

@@ -146,5 +146,64 @@ TEST_CASE(
   CHECK(std::string(lines.lines.back().cStr()).find("omitted = 400") != std::string::npos);
 }
 
+class KeepingSink final : public AuditSink {
+ public:
+  void write(const AuditEntry& e) override { lines.add(kj::str(e.id, ' ', e.peer, e.change, ' ', e.repeats)); }
+  void writeRepeats(const AuditEntry& e) override { lines.add(kj::str(e.id, " stands for ", e.repeats, " more")); }
+  kj::Vector<kj::String> lines;
+  kj::String all() const { return kj::strArray(lines, "; "); }
+};
+
+TEST_CASE("a sink hears each record once, and of folded calls how many there were when that is certain") {
+  SimClock sim;
+  KeepingSink sink;
+  AuditLog log(sim.timer);
+  log.setSink(sink);
+  log.append("a", "samgrd", "list", CallStatus::OK, 1);
+  for (int i = 0; i < 4; i++) log.append("a", "samgrd", "", CallStatus::RATE_LIMITED, 1);
+  log.append("b", "samgrd", "", CallStatus::RATE_LIMITED, 1);  // never repeated: nothing more to say
+  CHECK(sink.all() == "1 a 0; 2 a 0; 3 b 0");
+  sim.advance(AuditLog::FOLD + 1 * kj::MILLISECONDS);
+  CHECK(sink.all() == "1 a 0; 2 a 0; 3 b 0; 2 stands for 3 more");
+  log.append("a", "samgrd", "", CallStatus::RATE_LIMITED, 1);
+  log.append("a", "samgrd", "", CallStatus::RATE_LIMITED, 1);
+  sim.advance(2 * kj::SECONDS);
+  CHECK(sink.lines.back() == "4 stands for 1 more");
+}
+
+TEST_CASE("what the ring drops within the second, and what is folded at the end, is told all the same") {
+  SimClock sim;
+  KeepingSink sink;
+  {
+    AuditLog log(sim.timer, 2);
+    log.setSink(sink);
+    for (int i = 0; i < 3; i++) log.append("a", "samgrd", "", CallStatus::RATE_LIMITED, 1);
+    log.append("b", "samgrd", "list", CallStatus::OK, 1);
+    log.append("b", "samgrd", "list", CallStatus::OK, 1);
+    CHECK(sink.all() == "1 a 0; 2 b 0; 1 stands for 2 more; 3 b 0");
+    sim.advance(2 * kj::SECONDS);
+    CHECK(sink.lines.size() == 4);  // once
+    log.append("c", "", "", CallStatus::RATE_LIMITED, 1);
+    log.append("c", "", "", CallStatus::RATE_LIMITED, 1);
+  }
+  CHECK(sink.lines.back() == "4 stands for 1 more");
+}
+
+TEST_CASE("a change of the configuration is a record of this node's own, printable and bounded") {
+  SimClock sim;
+  KeepingSink sink;
+  AuditLog log(sim.timer);
+  log.setSink(sink);
+  auto id = log.appendChange(kj::str("policy\n", kj::repeat('x', 1000)), CallStatus::OK, 3);
+  log.forEachAfter(0, [&](const AuditEntry& e) {
+    CHECK(e.id == id);
+    CHECK(e.peer == "");
+    CHECK(e.policy.generation == 3);
+    CHECK(e.change.startsWith("policy?x"));
+    CHECK(e.change.size() == AuditLog::MAX_CHANGE);
+  });
+  CHECK(sink.lines.size() == 1);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -71,7 +71,8 @@ class BusNode {
     samgrd = samgr.get();
     backends.add(RemoteProxy::Backend{"samgrd"_kj, kj::mv(samgr)});
     backends.add(RemoteProxy::Backend{"bundlemgrd"_kj, kj::heap<FixedBackend>(LIST_REPLY_HEX)});
-    proxy = kj::heap<RemoteProxy>(sim.timer, ProxyPolicy(rules), rate, audit, proxyObserver, backends.finish());
+    policy = kj::heap<LivePolicy>(cloneRules(rules));
+    proxy = kj::heap<RemoteProxy>(sim.timer, *policy, rate, audit, proxyObserver, backends.finish());
     context = kj::heap<LinkContext>(LinkContext{own, sim.timer, entropy, *proxy, audit, observer, limits});
     start();
   }
@@ -135,6 +136,7 @@ class BusNode {
   FixedEntropy entropy{7};
   TrustTable trust;
   kj::Vector<PolicyRule> rules;
+  kj::Own<LivePolicy> policy;
   AuditLog audit{sim.timer};
   RateLimiter rate{50, 100};
   RemoteProxyObserver proxyObserver;

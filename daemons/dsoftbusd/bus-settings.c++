@@ -70,9 +70,10 @@ class Checker {
     return peers.releaseAsArray();
   }
 
-  kj::OneOf<kj::Array<PolicyRule>, SettingsError> rules(kj::ArrayPtr<const TrustedPeer> peers) {
+  kj::OneOf<kj::Array<PolicyRule>, SettingsError> rules(capnp::List<config::Dsoftbusd::Rule>::Reader list,
+                                                        kj::ArrayPtr<const TrustedPeer> peers) {
     kj::Vector<PolicyRule> rules;
-    for (auto entry : config.getPolicy()) {
+    for (auto entry : list) {
       auto wrong = checkRule(entry, peers);
       KJ_IF_MAYBE (e, wrong) return kj::mv(*e);
       auto operations = KJ_MAP(operation, entry.getOperations()) {
@@ -226,8 +227,12 @@ kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader co
   auto trust = checker.trust(own);
   KJ_IF_MAYBE (wrong, trust.tryGet<SettingsError>()) return kj::mv(*wrong);
   auto& peers = trust.get<kj::Array<TrustedPeer>>();
-  auto rules = checker.rules(peers);
+  auto rules = checker.rules(config.getPolicy(), peers);
   KJ_IF_MAYBE (wrong, rules.tryGet<SettingsError>()) return kj::mv(*wrong);
+  auto candidate = checker.rules(config.getCandidate(), peers);
+  KJ_IF_MAYBE (wrong, candidate.tryGet<SettingsError>()) return kj::mv(*wrong);
+  kj::Maybe<kj::Array<PolicyRule>> dryRun;
+  if (config.hasCandidate()) dryRun = kj::mv(candidate.get<kj::Array<PolicyRule>>());
   auto services = checker.services();
   KJ_IF_MAYBE (wrong, services.tryGet<SettingsError>()) return kj::mv(*wrong);
   auto discovery = checker.discovery();
@@ -240,6 +245,7 @@ kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader co
                      .services = kj::mv(services.get<kj::Array<kj::String>>()),
                      .trust = kj::mv(peers),
                      .rules = kj::mv(rules.get<kj::Array<PolicyRule>>()),
+                     .candidate = kj::mv(dryRun),
                      .ratePerSecond = config.getRatePerSecond(),
                      .rateBurst = config.getRateBurst()};
 }

@@ -22,6 +22,7 @@ struct BusSettings {
   kj::Array<kj::String> services;  // announced
   kj::Array<TrustedPeer> trust;
   kj::Array<PolicyRule> rules;
+  kj::Maybe<kj::Array<PolicyRule>> candidate;  // of a dry run
   kj::uint ratePerSecond = 0, rateBurst = 0;
 };
 

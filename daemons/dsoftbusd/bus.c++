@@ -108,6 +108,12 @@ void Bus::setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes
   }
 }
 
+size_t Bus::recheckStreams() {
+  size_t resets = 0;
+  for (auto& link : allLinks) resets += link->recheckStreams();
+  return resets;
+}
+
 kj::Maybe<PeerLink&> Bus::findLink(kj::StringPtr peer) {
   for (auto& link : allLinks) {
     if (link->peer().name == peer || link->peer().find(peer) != nullptr) return *link;

@@ -37,6 +37,9 @@ class Bus final : private kj::TaskSet::ErrorHandler {
   // Takes the connections of one link until it fails, which is when the stack is gone. acceptor outlives the promise.
   kj::Promise<void> acceptLoop(Acceptor& acceptor);
 
+  // The policy was replaced: open streams of peers that it does not allow are reset. How many.
+  size_t recheckStreams();
+
   // By name or device id. Whoever keeps it over a turn of the event loop takes a reference: its peer may be revoked.
   kj::Maybe<PeerLink&> findLink(kj::StringPtr peer);
   kj::ArrayPtr<kj::Own<PeerLink>> links() { return allLinks.asPtr(); }

@@ -52,4 +52,16 @@ inline kj::StringPtr statusName(CallStatus status) {
   return "unknown"_kj;
 }
 
+inline kj::StringPtr dryRunName(idl::DryRunVerdict verdict) {
+  switch (verdict) {
+    case idl::DryRunVerdict::SAME:
+      return "same"_kj;
+    case idl::DryRunVerdict::WOULD_ALLOW:
+      return "would-allow"_kj;
+    case idl::DryRunVerdict::WOULD_DENY:
+      return "would-deny"_kj;
+  }
+  return "unknown"_kj;
+}
+
 }  // namespace nexus

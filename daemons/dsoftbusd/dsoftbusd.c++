@@ -45,9 +45,10 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
       observer(observer),
       started(timer.now()),
       auditLog(timer),
+      policy(kj::mv(settings.rules), kj::mv(settings.candidate)),
       rate(settings.ratePerSecond, settings.rateBurst),
       trust(kj::mv(settings.trust)),
-      proxy(timer, ProxyPolicy(settings.rules), rate, auditLog, proxyObserver, backends(imports)),
+      proxy(timer, policy, rate, auditLog, proxyObserver, backends(imports)),
       context{settings.identity, timer, entropy, proxy, auditLog, observer, limits},
       bus(context, trust),
       discovery(timer, kj::mv(settings.discovery), announceOf(settings), trust, auditLog, observer,
@@ -125,7 +126,7 @@ Bus::TrustChange Dsoftbusd::applyTrust(kj::Array<TrustedPeer> peers) {
 
 idl::DSoftBus::Client Dsoftbusd::newBusClient() {
   return newDSoftBusServer(bus, discovery, auditLog, timer,
-                           [this] { return PolicyTable{trust.all(), settings.rules}; });
+                           [this] { return PolicyTable{trust.all(), policy.rules()}; });
 }
 
 // ---- status

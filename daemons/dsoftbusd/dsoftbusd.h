@@ -68,6 +68,7 @@ class Dsoftbusd {
   BusObserver& observer;
   kj::TimePoint started;
   AuditLog auditLog;
+  LivePolicy policy;
   RateLimiter rate;
   TrustTable trust;
   RemoteProxy proxy;

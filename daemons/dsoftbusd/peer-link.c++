@@ -363,6 +363,16 @@ MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
   return {decision.allowed, decision.auditId};
 }
 
+size_t PeerLink::recheckStreams() {
+  KJ_IF_MAYBE (session, running) {
+    return (*session)->mux().recheck([this](kj::StringPtr name) -> MuxAdmission {
+      auto decision = context.proxy.mayKeepStream({true, trusted.name, trusted.identity.deviceId}, name);
+      return {decision.allowed, decision.auditId};
+    });
+  }
+  return 0;
+}
+
 void PeerLink::taskFailed(kj::Exception&& exception) {
   KJ_LOG(WARNING, trusted.name, exception.getDescription());
 }

@@ -86,6 +86,10 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
   // The live session, or null.
   kj::Maybe<kj::Own<Session>> session();
 
+  // Asks the policy again about the streams that the peer has open; resets those that it does not allow any more. How
+  // many.
+  size_t recheckStreams();
+
   // implements RequestHandler: the calls of the peer, whose name is now certain.
   kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) override;
   MuxAdmission admitStream(kj::StringPtr name) override;

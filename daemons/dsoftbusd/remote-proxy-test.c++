@@ -50,13 +50,13 @@ class CountingObserver final : public RemoteProxyObserver {
   void onDecision(const RemoteCaller&, kj::ArrayPtr<const char>, CallStatus status) override { decisions.add(status); }
 };
 
-ProxyPolicy policyOf(std::initializer_list<std::array<kj::StringPtr, 3>> triples) {
+kj::Array<PolicyRule> policyOf(std::initializer_list<std::array<kj::StringPtr, 3>> triples) {
   kj::Vector<PolicyRule> rules;
   for (auto& t : triples) rules.add(PolicyRule{kj::str(t[0]), kj::str(t[1]), kj::arr(kj::str(t[2]))});
-  return ProxyPolicy(rules);
+  return rules.releaseAsArray();
 }
 
-ProxyPolicy usualPolicy() {
+kj::Array<PolicyRule> usualPolicy() {
   return policyOf({{"node-a"_kj, "samgrd"_kj, "resolve-status"_kj}, {"node-a"_kj, "bundlemgrd"_kj, "list"_kj}});
 }
 
@@ -64,14 +64,15 @@ struct Fixture {
   SimClock sim;
   kj::Vector<Bytes> calls;  // of both backends
   AuditLog audit{sim.timer, 2000};
+  LivePolicy policy;
   RateLimiter rate;
   CountingObserver observer;
   ScriptedBackend* samgr = nullptr;
   ScriptedBackend* bundlemgr = nullptr;
   kj::Own<RemoteProxy> proxy;
 
-  explicit Fixture(ProxyPolicy policy = usualPolicy(), kj::uint perSecond = 50, kj::uint burst = 100)
-      : rate(perSecond, burst) {
+  explicit Fixture(kj::Array<PolicyRule> rules = usualPolicy(), kj::uint perSecond = 50, kj::uint burst = 100)
+      : policy(kj::mv(rules)), rate(perSecond, burst) {
     auto s = kj::heap<ScriptedBackend>(calls), b = kj::heap<ScriptedBackend>(calls);
     samgr = s.get(), bundlemgr = b.get();
     bundlemgr->reply = kj::decodeHex(
@@ -80,7 +81,7 @@ struct Fixture {
     auto backends = kj::heapArrayBuilder<RemoteProxy::Backend>(2);
     backends.add(RemoteProxy::Backend{"samgrd"_kj, kj::mv(s)});
     backends.add(RemoteProxy::Backend{"bundlemgrd"_kj, kj::mv(b)});
-    proxy = kj::heap<RemoteProxy>(sim.timer, kj::mv(policy), rate, audit, observer, backends.finish());
+    proxy = kj::heap<RemoteProxy>(sim.timer, policy, rate, audit, observer, backends.finish());
   }
 
   RemoteReply call(kj::StringPtr service, kj::ArrayPtr<const kj::byte> frame,
@@ -91,8 +92,8 @@ struct Fixture {
   AuditEntry lastAudit() {
     AuditEntry last;
     audit.forEachAfter(0, [&](const AuditEntry& e) {
-      last = AuditEntry{e.id,      e.time,         kj::str(e.peer), kj::str(e.service), kj::str(e.operation),
-                        e.verdict, e.requestBytes, e.repeats};
+      last = AuditEntry{e.id,           e.time,    kj::str(e.peer), kj::str(e.service), kj::str(e.operation), e.verdict,
+                        e.requestBytes, e.repeats, e.policy};
     });
     return last;
   }
@@ -192,7 +193,7 @@ TEST_CASE("test_reject_remote_audit_remote_call_logged") {
 }
 
 TEST_CASE("with an empty table every operation of every service is denied and nothing is forwarded") {
-  Fixture f{ProxyPolicy(), 1000000, 1000000};
+  Fixture f{kj::Array<PolicyRule>(), 1000000, 1000000};
   for (auto service : {"samgrd"_kj, "bundlemgrd"_kj, "packagefsd"_kj, "statefsd"_kj}) {
     for (int op = 0; op < 256; op++) {
       for (size_t tail = 0; tail < 12; tail++) {
@@ -219,7 +220,7 @@ TEST_CASE("with a table that names everything only the offered operations are ev
       rules.add(PolicyRule{kj::str("node-a"), kj::str(service), kj::arr(kj::str(operation))});
     }
   }
-  Fixture f{ProxyPolicy(rules), 1000000, 1000000};
+  Fixture f{rules.releaseAsArray(), 1000000, 1000000};
   for (auto service : {"samgrd"_kj, "bundlemgrd"_kj}) {
     for (int op = 0; op < 256; op++) {
       for (size_t tail = 0; tail < 24; tail++) {
@@ -238,6 +239,50 @@ TEST_CASE("with a table that names everything only the offered operations are ev
     bool list = frame[0] == 'B' && frame[3] == 1 && frame.size() == 4;
     CHECK((resolveStatus || list));
   }
+}
+
+TEST_CASE("a dry run changes no answer; the records say what would have been otherwise, and which policy decided") {
+  Fixture f;
+  f.policy.setCandidate(policyOf({{"node-a"_kj, "bundlemgrd"_kj, "list"_kj}, {"node-a"_kj, "stream:x"_kj, "open"_kj}}));
+  CHECK(f.call("samgrd", RESOLVE).status == CallStatus::OK);
+  CHECK(f.lastAudit().policy.dryRun == DryRunVerdict::WOULD_DENY);
+  CHECK(f.lastAudit().policy.generation == 1);
+  CHECK(f.call("bundlemgrd", LIST).status != CallStatus::DENIED);
+  CHECK(f.lastAudit().policy.dryRun == DryRunVerdict::SAME);
+  CHECK_FALSE(f.proxy->mayOpenStream({true, "node-a"_kj}, "x").allowed);
+  CHECK(f.lastAudit().policy.dryRun == DryRunVerdict::WOULD_ALLOW);
+  CHECK(f.calls.size() == 2);
+}
+
+TEST_CASE("a candidate that names what is not offered to other nodes would allow nothing") {
+  Fixture f;
+  f.policy.setCandidate(policyOf({{"node-a"_kj, "samgrd"_kj, "lookup"_kj}}));
+  auto lookup = kj::decodeHex("534d01020178"_kj);
+  CHECK(f.call("samgrd", lookup).status != CallStatus::OK);
+  CHECK(f.lastAudit().policy.dryRun == DryRunVerdict::SAME);
+  CHECK(f.policy.counters().wouldAllow == 0);
+}
+
+TEST_CASE("a stream may be kept while a rule allows it, without a token or a record; then its refusal is a record") {
+  Fixture f{policyOf({{"node-a"_kj, "stream:x"_kj, "open"_kj}}), 1, 1};
+  RemoteCaller a{true, "node-a"_kj};
+  for (int i = 0; i < 3; i++) CHECK(f.proxy->mayKeepStream(a, "x").allowed);
+  CHECK(f.audit.lastId() == 0);
+  f.policy.enforce(nullptr);
+  auto gone = f.proxy->mayKeepStream(a, "x");
+  CHECK_FALSE(gone.allowed);
+  CHECK(gone.auditId == 1);
+  CHECK(f.lastAudit().verdict == CallStatus::DENIED);
+  CHECK(f.lastAudit().policy.generation == 2);
+}
+
+TEST_CASE("a call that was let pass is answered although the policy changes while the service works on it") {
+  Fixture f;
+  auto answering = f.proxy->handle({true, "node-a"_kj}, "samgrd"_kj.asArray(), RESOLVE);
+  f.policy.enforce(nullptr);
+  CHECK(f.sim.run(kj::mv(answering)).status == CallStatus::OK);
+  CHECK(f.lastAudit().policy.generation == 1);  // the one that decided
+  CHECK(f.call("samgrd", RESOLVE).status == CallStatus::DENIED);
 }
 
 TEST_CASE("a stream may be opened by the peer and under the name that a rule names, and every decision is audited") {
@@ -373,7 +418,8 @@ TEST_CASE("a service without a backend here fails with a status") {
   AuditLog audit(sim.timer);
   RateLimiter rate(50, 100);
   RemoteProxyObserver observer;
-  RemoteProxy proxy(sim.timer, usualPolicy(), rate, audit, observer, nullptr);
+  LivePolicy policy(usualPolicy());
+  RemoteProxy proxy(sim.timer, policy, rate, audit, observer, nullptr);
   CHECK(sim.run(proxy.handle({true, "node-a"_kj}, "samgrd"_kj.asArray(), RESOLVE)).status ==
         CallStatus::BACKEND_FAILED);
 }

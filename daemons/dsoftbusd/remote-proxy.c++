@@ -24,28 +24,29 @@ struct RemoteProxy::Pending {
   kj::String service;
   kj::StringPtr operation = nullptr;
   size_t requestBytes;
+  AuditPolicy decidedBy;
   bool settled = false;
 
   RemoteReply settle(CallStatus verdict, kj::Array<kj::byte> reply = nullptr) {
     KJ_ASSERT(!settled);
     settled = true;
     proxy.counts[uint16_t(verdict)]++;
-    auto id = proxy.audit.append(name, service, operation, verdict, requestBytes);
+    auto id = proxy.audit.append(name, service, operation, verdict, requestBytes, decidedBy);
     proxy.observer.onDecision(caller, service, verdict);
     if (verdict == CallStatus::DENIED && !proxy.policy.names(name, service)) proxy.observer.onServiceDenied(caller);
     return {verdict, id, kj::mv(reply)};
   }
 };
 
-RemoteProxy::RemoteProxy(kj::Timer& timer, ProxyPolicy policy, RateLimiter& rate, AuditLog& audit,
+RemoteProxy::RemoteProxy(kj::Timer& timer, LivePolicy& policy, RateLimiter& rate, AuditLog& audit,
                          RemoteProxyObserver& observer, kj::Array<Backend> backends)
-    : timer(timer), policy(kj::mv(policy)), rate(rate), audit(audit), observer(observer), backends(kj::mv(backends)) {}
+    : timer(timer), policy(policy), rate(rate), audit(audit), observer(observer), backends(kj::mv(backends)) {}
 
 kj::Promise<RemoteReply> RemoteProxy::handle(RemoteCaller caller, kj::ArrayPtr<const char> service,
                                              kj::ArrayPtr<const kj::byte> frame) {
   observer.onRequest(caller);
   auto pending = kj::heap<Pending>(*this, caller, service, frame.size());
-  auto verdict = decide(caller, service, frame, pending->operation);
+  auto verdict = decide(*pending, frame);
   if (verdict != CallStatus::OK) return pending->settle(verdict);
   auto* backend = findBackend(service);
   if (backend == nullptr) return pending->settle(CallStatus::BACKEND_FAILED);
@@ -62,27 +63,42 @@ kj::Promise<RemoteReply> RemoteProxy::handle(RemoteCaller caller, kj::ArrayPtr<c
 StreamDecision RemoteProxy::mayOpenStream(const RemoteCaller& caller, kj::StringPtr name) {
   auto service = kj::str(STREAM_SERVICE_PREFIX, name);
   auto verdict = CallStatus::DENIED;
+  AuditPolicy decidedBy;
   if (!caller.authenticated) {
     verdict = CallStatus::UNAUTHENTICATED;
   } else if (!rate.tryTake(caller.name, timer.now())) {
     verdict = CallStatus::RATE_LIMITED;
-  } else if (policy.allows(caller.name, service, STREAM_OPERATION)) {
+  } else if (allows(caller.name, service, STREAM_OPERATION, decidedBy)) {
     verdict = CallStatus::OK;
   }
   counts[uint16_t(verdict)]++;
-  return {verdict == CallStatus::OK, audit.append(caller.name, service, STREAM_OPERATION, verdict, 0)};
+  return {verdict == CallStatus::OK, audit.append(caller.name, service, STREAM_OPERATION, verdict, 0, decidedBy)};
 }
 
-CallStatus RemoteProxy::decide(const RemoteCaller& caller, kj::ArrayPtr<const char> serviceName,
-                               kj::ArrayPtr<const kj::byte> frame, kj::StringPtr& operation) {
+StreamDecision RemoteProxy::mayKeepStream(const RemoteCaller& caller, kj::StringPtr name) {
+  auto service = kj::str(STREAM_SERVICE_PREFIX, name);
+  if (caller.authenticated && policy.allows(caller.name, service, STREAM_OPERATION)) return {true, 0};
+  counts[uint16_t(CallStatus::DENIED)]++;
+  AuditPolicy decidedBy{policy.generation(), DryRunVerdict::SAME};
+  return {false, audit.append(caller.name, service, STREAM_OPERATION, CallStatus::DENIED, 0, decidedBy)};
+}
+
+bool RemoteProxy::allows(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation, AuditPolicy& decidedBy) {
+  auto decision = policy.decide(peer, service, operation);
+  decidedBy = {policy.generation(), decision.dryRun};
+  return decision.allowed;
+}
+
+CallStatus RemoteProxy::decide(Pending& call, kj::ArrayPtr<const kj::byte> frame) {
+  auto& caller = call.caller;
   if (!caller.authenticated) return CallStatus::UNAUTHENTICATED;
   if (!rate.tryTake(caller.name, timer.now())) return CallStatus::RATE_LIMITED;
-  KJ_IF_MAYBE (service, findRemoteService(serviceName)) {
+  KJ_IF_MAYBE (service, findRemoteService(call.service)) {
     if (frame.size() > MAX_CALL_FRAME) return CallStatus::OVERSIZED;
     KJ_IF_MAYBE (name, service->operationOf(frame)) {
-      operation = *name;
-      if (!service->offers(*name) || !policy.allows(caller.name, service->name, *name)) return CallStatus::DENIED;
-      return CallStatus::OK;
+      call.operation = *name;
+      bool allowed = service->offers(*name) && allows(caller.name, service->name, *name, call.decidedBy);
+      return allowed ? CallStatus::OK : CallStatus::DENIED;
     }
     return CallStatus::MALFORMED;
   }

@@ -11,7 +11,7 @@
 #include <kj/timer.h>
 
 #include "daemons/dsoftbusd/audit-log.h"
-#include "daemons/dsoftbusd/proxy-policy.h"
+#include "daemons/dsoftbusd/policy/live-policy.h"
 #include "daemons/dsoftbusd/rate-limiter.h"
 #include "daemons/dsoftbusd/remote-services.h"
 
@@ -70,7 +70,8 @@ class RemoteProxy {
   // How long a backend may take, kj::Duration.
   static constexpr kj::Duration BACKEND_DEADLINE = 2 * kj::SECONDS;
 
-  RemoteProxy(kj::Timer& timer, ProxyPolicy policy, RateLimiter& rate, AuditLog& audit, RemoteProxyObserver& observer,
+  // policy may change at any time; a call that was let pass is finished all the same.
+  RemoteProxy(kj::Timer& timer, LivePolicy& policy, RateLimiter& rate, AuditLog& audit, RemoteProxyObserver& observer,
               kj::Array<Backend> backends);
   KJ_DISALLOW_COPY_AND_MOVE(RemoteProxy);
 
@@ -82,6 +83,10 @@ class RemoteProxy {
   // Whether the caller may open a stream of that name to this node: a rule (caller, "stream:NAME", "open") says so. It
   // costs a token and leaves an audit record as a call does.
   StreamDecision mayOpenStream(const RemoteCaller& caller, kj::StringPtr name);
+
+  // Whether a stream of that name that the caller has open may stay so under the policy as it is now. Costs no token;
+  // only a refusal leaves an audit record.
+  StreamDecision mayKeepStream(const RemoteCaller& caller, kj::StringPtr name);
 
   // To be called when the session with the peer of that name has ended, for whatever reason: the backends forget it.
   void endSession(kj::StringPtr peer);
@@ -96,7 +101,7 @@ class RemoteProxy {
   struct Pending;
 
   kj::Timer& timer;
-  ProxyPolicy policy;
+  LivePolicy& policy;
   RateLimiter& rate;
   AuditLog& audit;
   RemoteProxyObserver& observer;
@@ -104,8 +109,8 @@ class RemoteProxy {
   uint64_t counts[CALL_VERDICTS] = {};
 
   // The verdict before any backend is asked; OK means: forward it. Names the operation when it can be told.
-  CallStatus decide(const RemoteCaller& caller, kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame,
-                    kj::StringPtr& operation);
+  CallStatus decide(Pending& call, kj::ArrayPtr<const kj::byte> frame);
+  bool allows(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation, AuditPolicy& decidedBy);
   kj::Promise<RemoteReply> forward(kj::Own<Pending> pending, ServiceBackend& backend, kj::Array<kj::byte> frame);
   void noteChange(const RemoteService& service, const RemoteCaller& caller, kj::ArrayPtr<const kj::byte> frame,
                   uint64_t auditId, kj::Maybe<ReplyVerdict> verdict);
