@@ -100,7 +100,7 @@ kj::Duration FleetWire::onSegment(uint64_t connection, kj::uint side, const sim:
         kj::str("plaintext on connection ", connection, " of machine ", machineOf(from), ": ", kj::encodeHex(*word)));
   }
   if (side == 0) record(connection, from, to, bytes);
-  if (bytes.size() > 0 && happens(weather.flip)) {
+  if (bytes.size() > 0 && happens(flipPerThousand)) {
     counts.flipped++;
     auto at = random.next() % bytes.size();
     bytes[at] ^= 1 << (random.next() % 8);

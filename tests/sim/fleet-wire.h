@@ -17,7 +17,6 @@ namespace nexus {
 struct FleetWeather {
   kj::uint loss = 0, duplicate = 0, reorder = 0;  // datagrams
   kj::uint stall = 0, oddSegments = 0;            // segments
-  kj::uint flip = 0;                              // segments in which one bit is changed
   kj::Duration spread = 0 * kj::SECONDS;          // of the latency, above the least
   kj::Duration longest = 800 * kj::MILLISECONDS;  // a datagram that is reordered, a connection that stalls
 };
@@ -44,6 +43,7 @@ class FleetWire final : public sim::Wire {
   KJ_DISALLOW_COPY_AND_MOVE(FleetWire);
 
   FleetWeather weather;
+  kj::uint flipPerThousand = 0;  // a man in the middle: segments in which one bit is changed
   PlaintextWatch watch;
 
   // By machine number (addressOf).

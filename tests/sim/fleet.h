@@ -11,7 +11,7 @@ namespace nexus {
 struct FleetOptions {
   uint64_t seed = 1;
   kj::uint honest = 5;     // machines, which all trust each other
-  kj::uint strangers = 0;  // further places on the wire, for hostile programs; the first is trusted as "mallory"
+  kj::uint strangers = 0;  // further places on the wire, for hostile programs; the key of the first is trusted
   FleetAppOptions app{};
   kj::Maybe<FleetTrace::Print> print;
 };
