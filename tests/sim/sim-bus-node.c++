@@ -62,8 +62,13 @@ class SimBusNode::BundlemgrStandIn final : public idl::Bundlemgr::Server {
   kj::uint& calls;
 };
 
-SimBusNode::SimBusNode(SimClock& sim, SimNetwork& network, kj::StringPtr node, kj::StringPtr toml)
-    : sim(sim), network(network), name(kj::str(node)), toml(kj::str(toml)), entropy(kj::hashCode(node)) {
+SimBusNode::SimBusNode(SimClock& sim, SimNetwork& network, kj::StringPtr node, kj::StringPtr toml, SimServices services)
+    : sim(sim),
+      network(network),
+      name(kj::str(node)),
+      toml(kj::str(toml)),
+      services(kj::mv(services)),
+      entropy(kj::hashCode(node)) {
   startStack();
   start();
 }
@@ -83,11 +88,28 @@ void SimBusNode::start() {
   auto& p = process.emplace();
   p.source = kj::heap<Source>(*this);
   p.markers = kj::heap<BusMarkers>([this](const Marker& marker, kj::StringPtr) { lines.add(kj::str(marker.text)); });
-  Dsoftbusd::Imports imports{*p.source, [this]() -> idl::Samgr::Client { return kj::heap<SamgrStandIn>(samgrCalls); },
-                             [this]() -> idl::Bundlemgr::Client { return kj::heap<BundlemgrStandIn>(bundlemgrCalls); }};
-  p.node = kj::heap<Dsoftbusd>(kj::mv(checked.get<BusSettings>()), kj::mv(imports), sim.timer, entropy, *p.markers,
+  p.node = kj::heap<Dsoftbusd>(kj::mv(checked.get<BusSettings>()), imports(*p.source), sim.timer, entropy, *p.markers,
                                *p.markers);
   p.running = p.node->run().eagerlyEvaluate([](kj::Exception&& e) { KJ_LOG(FATAL, "a node ended", e); });
+}
+
+Dsoftbusd::Imports SimBusNode::imports(NetworkSource& source) {
+  Dsoftbusd::Imports imports{source,
+                             [this]() -> idl::Samgr::Client {
+                               KJ_IF_MAYBE (real, services.samgr) return *real;
+                               return kj::heap<SamgrStandIn>(samgrCalls);
+                             },
+                             [this]() -> idl::Bundlemgr::Client {
+                               KJ_IF_MAYBE (real, services.bundlemgr) return *real;
+                               return kj::heap<BundlemgrStandIn>(bundlemgrCalls);
+                             }};
+  KJ_IF_MAYBE (packagefs, services.packagefs) {
+    imports.packagefs = kj::Function<idl::Packagefs::Client()>([packagefs] { return *packagefs; });
+  }
+  KJ_IF_MAYBE (statefs, services.statefs) {
+    imports.statefs = kj::Function<idl::Statefs::Client()>([statefs] { return *statefs; });
+  }
+  return imports;
 }
 
 void SimBusNode::stop() {

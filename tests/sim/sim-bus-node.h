@@ -13,10 +13,18 @@
 
 namespace nexus {
 
+// The services of a machine instead of the stand-ins. Null: a stand-in for samgr and bundlemgr, nothing for the others.
+struct SimServices {
+  kj::Maybe<idl::Samgr::Client> samgr{};
+  kj::Maybe<idl::Bundlemgr::Client> bundlemgr{};
+  kj::Maybe<idl::Packagefs::Client> packagefs{};
+  kj::Maybe<idl::Statefs::Client> statefs{};
+};
+
 class SimBusNode {
  public:
   // toml: the [dsoftbusd] table. The node must be in the network.
-  SimBusNode(SimClock& sim, SimNetwork& network, kj::StringPtr node, kj::StringPtr toml);
+  SimBusNode(SimClock& sim, SimNetwork& network, kj::StringPtr node, kj::StringPtr toml, SimServices services = {});
   ~SimBusNode() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(SimBusNode);
 
@@ -62,10 +70,13 @@ class SimBusNode {
   SimClock& sim;
   SimNetwork& network;
   kj::String name, toml;
+  SimServices services;
   FixedEntropy entropy;
   kj::Own<CapServer> stack;
   kj::Vector<kj::String> lines;
   kj::Maybe<Process> process;
+
+  Dsoftbusd::Imports imports(NetworkSource& source);
 };
 
 }  // namespace nexus
