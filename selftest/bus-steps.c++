@@ -76,6 +76,14 @@ kj::Promise<BusSteps::Reply> BusSteps::call(kj::String peer, kj::String service,
   co_return Reply{response.getStatus(), response.getAuditId(), kj::heapArray<kj::byte>(response.getReply())};
 }
 
+kj::Promise<kj::Array<kj::byte>> BusSteps::reply(kj::StringPtr peer, kj::StringPtr serviceName,
+                                                 kj::Array<kj::byte> frame) {
+  auto service = kj::str(serviceName);
+  auto answer = co_await call(kj::str(peer), kj::str(service), kj::mv(frame));
+  requireCallOk(answer.status, service);
+  co_return kj::mv(answer.frame);
+}
+
 kj::Promise<void> BusSteps::remoteResolve(kj::StringPtr peer) {
   auto answer = co_await call(kj::str(peer), kj::str("samgrd"), resolveFrame());
   requireCallOk(answer.status, "samgrd");

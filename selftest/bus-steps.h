@@ -37,6 +37,9 @@ class BusSteps final {
   // The peer's bundlemgrd lists its one bundle.
   kj::Promise<void> remoteQuery(kj::StringPtr peer);
 
+  // The reply of a service of the peer. A refusal fails the step.
+  kj::Promise<kj::Array<kj::byte>> reply(kj::StringPtr peer, kj::StringPtr service, kj::Array<kj::byte> frame);
+
   // The peer refuses a service that no rule names, with the id of its audit record, and refuses a stranger.
   kj::Promise<void> remoteDenied(kj::StringPtr peer);
 

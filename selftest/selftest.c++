@@ -19,6 +19,7 @@ constexpr kj::Duration IFACE_DEADLINE = 15 * kj::SECONDS;
 constexpr kj::Duration SESSION_DEADLINE = 30 * kj::SECONDS;  // until the peer's machine has booted and is found
 constexpr kj::Duration RESTART_DEADLINE = 30 * kj::SECONDS;
 constexpr kj::Duration PEER_DEADLINE = 60 * kj::SECONDS;  // until the other node has done all it has to do
+constexpr kj::Duration MUX_DEADLINE = 10 * kj::SECONDS;   // of one step
 constexpr uint16_t BUS_PORT_A = 34567;
 
 }  // namespace
@@ -84,8 +85,41 @@ kj::Promise<void> Selftest::runQemuTest() {
   co_await end();
 }
 
+// The two nodes' steps run in one order. After one that failed they are not in step any more, so the rest is left out.
+kj::Promise<void> Selftest::mux(kj::Own<MuxSteps> steps) {
+  struct {
+    const Marker& marker;
+    kj::Promise<void> (MuxSteps::*body)();
+  } const REST[] = {{marker::BUS_MUX_CROSSVM_DATA, &MuxSteps::data},
+                    {marker::SELFTEST_MUX_CROSSVM_PRI, &MuxSteps::priority},
+                    {marker::SELFTEST_MUX_CROSSVM_BULK, &MuxSteps::bulk},
+                    {marker::SELFTEST_MUX_CROSSVM_BACKPRESSURE, &MuxSteps::backpressure}};
+  alsoFails = marker::BUS_MUX_CROSSVM_FAIL;
+  KJ_DEFER(alsoFails = nullptr);
+  bool good = co_await runner.step(marker::BUS_MUX_CROSSVM_UP, SESSION_DEADLINE + ATTEMPTS_DEADLINE, [this, &steps] {
+    return runner.retry(SESSION_DEADLINE, ATTEMPTS_INTERVAL, [&steps] { return steps->open(); });
+  });
+  for (auto& row : REST) {
+    if (!good) co_return;
+    good = co_await runner.step(row.marker, MUX_DEADLINE, [&steps, &row] { return ((*steps).*row.body)(); });
+  }
+}
+
+kj::Promise<void> Selftest::remoteFiles(kj::StringPtr peer) {
+  RemoteSteps files([this, peer](kj::StringPtr service, kj::Array<kj::byte> frame) {
+    return bus.reply(peer, service, kj::mv(frame));
+  });
+  co_await attempts(marker::SELFTEST_REMOTE_STATEFS, [&] { return files.statefs(); });
+  co_await attempts(marker::SELFTEST_REMOTE_PKGFS_STAT, [&] { return files.packageStat(); });
+  co_await attempts(marker::SELFTEST_REMOTE_PKGFS_OPEN, [&] { return files.packageOpen(); });
+  co_await attempts(marker::SELFTEST_REMOTE_PKGFS_READ_STEP, [&] { return files.packageRead(); });
+  co_await attempts(marker::SELFTEST_REMOTE_PKGFS_CLOSE, [&] { return files.packageClose(); });
+  co_await attempts(marker::SELFTEST_REMOTE_PKGFS_READ, [&] { return files.packageFlow(); });
+}
+
 kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
   co_await iface();
+  co_await mux(newMuxInitiator([this] { return get<idl::DSoftBus>("bus"); }, peer));
   co_await runner.step(marker::SELFTEST_REMOTE_RESOLVE, SESSION_DEADLINE + ATTEMPTS_DEADLINE, [this, peer] {
     return runner.retry(SESSION_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.waitForSession(peer); })
         .then([this, peer] {
@@ -93,6 +127,7 @@ kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
         });
   });
   co_await attempts(marker::SELFTEST_REMOTE_QUERY, [this, peer] { return bus.remoteQuery(peer); });
+  co_await remoteFiles(peer);
   co_await attempts(marker::SELFTEST_REMOTE_DENIED, [this, peer] { return bus.remoteDenied(peer); });
   co_await end();
 }
@@ -100,6 +135,7 @@ kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
 // Serves, and ends when its own audit log says that the other node has done its part.
 kj::Promise<void> Selftest::runAcceptor(kj::StringPtr peer) {
   co_await iface();
+  co_await mux(newMuxResponder([this] { return get<idl::DSoftBus>("bus"); }, peer));
   co_await runner.step(marker::SELFTEST_END, PEER_DEADLINE, [this, peer] {
     return runner.retry(PEER_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.sawPeersCalls(peer); });
   });
@@ -117,6 +153,7 @@ kj::Promise<void> Selftest::passed(const Marker& marker) {
 }
 
 kj::Promise<void> Selftest::failed(const Marker& marker, kj::StringPtr reason) {
+  KJ_IF_MAYBE (negative, alsoFails) emitMarker(*negative, failDetail(reason));
   auto line = kj::str(failLine(marker, reason), '\n');
   (void)!write(STDOUT_FILENO, line.begin(), line.size());
   return report(marker, false, kj::str(reason));

@@ -7,7 +7,9 @@
 #include "idl/supervisor.capnp.h"
 #include "libs/nexus-net-os/daemon/daemon-main.h"
 #include "selftest/bus-steps.h"
+#include "selftest/mux-steps.h"
 #include "selftest/net-steps.h"
+#include "selftest/remote-steps.h"
 #include "selftest/step-runner.h"
 
 namespace nexus {
@@ -26,11 +28,14 @@ class Selftest final : private StepSink {
   NetSteps net;
   BusSteps bus;
   StepRunner runner;
+  kj::Maybe<const Marker&> alsoFails;  // printed with each step that fails meanwhile
 
   kj::Promise<bool> iface();
   kj::Promise<void> runQemuTest();
   kj::Promise<void> runInitiator(kj::StringPtr peer);
   kj::Promise<void> runAcceptor(kj::StringPtr peer);
+  kj::Promise<void> remoteFiles(kj::StringPtr peer);
+  kj::Promise<void> mux(kj::Own<MuxSteps> steps);
   kj::Promise<void> end();
 
   // A step whose body is attempted again until ATTEMPTS_LIMIT is over.

@@ -54,15 +54,19 @@ void failStep(kj::StringPtr reason) {
   kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(reason)));
 }
 
-kj::String failLine(const Marker& marker, kj::StringPtr reason) {
-  constexpr kj::StringPtr OK = " ok"_kj;
-  auto text = marker.text;
-  auto stem = text.endsWith(OK) ? text.slice(0, text.size() - OK.size()) : text.asArray();
+kj::String failDetail(kj::StringPtr reason) {
   auto clean = kj::heapString(reason);
   for (char& c : clean) {
     if (c < 0x20 || c >= 0x7f) c = '?';
   }
-  return kj::str(stem, " FAIL (", clean, ")");
+  return kj::str(" (", clean, ")");
+}
+
+kj::String failLine(const Marker& marker, kj::StringPtr reason) {
+  constexpr kj::StringPtr OK = " ok"_kj;
+  auto text = marker.text;
+  auto stem = text.endsWith(OK) ? text.slice(0, text.size() - OK.size()) : text.asArray();
+  return kj::str(stem, " FAIL", failDetail(reason));
 }
 
 }  // namespace nexus

@@ -44,7 +44,10 @@ class StepRunner final {
 // Fails the step that calls it: `reason` is what the line will say.
 [[noreturn]] void failStep(kj::StringPtr reason);
 
-// "SELFTEST: net ping FAIL (no route)" for the marker "SELFTEST: net ping ok": one line, no control characters.
+// " (no route)": one line, no control characters.
+kj::String failDetail(kj::StringPtr reason);
+
+// "SELFTEST: net ping FAIL (no route)" for the marker "SELFTEST: net ping ok".
 kj::String failLine(const Marker& marker, kj::StringPtr reason);
 
 }  // namespace nexus

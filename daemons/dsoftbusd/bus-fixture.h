@@ -61,6 +61,9 @@ class BusNode {
       peers.add(TrustedPeer{kj::str(peer), DeviceIdentity::forTest(peer).publicIdentity()});
       rules.add(PolicyRule{kj::str(peer), kj::str("samgrd"), kj::arr(kj::str("resolve-status"))});
       rules.add(PolicyRule{kj::str(peer), kj::str("bundlemgrd"), kj::arr(kj::str("list"))});
+      for (auto stream : {"control"_kj, "priority"_kj, "bulk"_kj, "pressure"_kj}) {
+        rules.add(PolicyRule{kj::str(peer), kj::str("stream:selftest/", stream), kj::arr(kj::str("open"))});
+      }
       for (int i = 0; i < 130; i++) {
         rules.add(PolicyRule{kj::str(peer), kj::str("stream:test/", i), kj::arr(kj::str("open"))});
       }

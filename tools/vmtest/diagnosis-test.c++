@@ -51,6 +51,7 @@ TEST_CASE("each phase of os2vm that times out has its own code") {
     kj::StringPtr code;
   } rows[] = {{Phase::DISCOVERY, 31, "OS2VM_E_DISCOVERY_TIMEOUT"_kj},
               {Phase::SESSION, 41, "OS2VM_E_SESSION_TIMEOUT"_kj},
+              {Phase::MUX, 46, "OS2VM_E_MUX_TIMEOUT"_kj},
               {Phase::REMOTE, 51, "OS2VM_E_REMOTE_RESOLVE_MISSING"_kj},
               {Phase::DENY, 91, "OS2VM_E_DENY_MISSING"_kj},
               {Phase::END, 94, "OS2VM_E_END_TIMEOUT"_kj}};
@@ -73,7 +74,8 @@ TEST_CASE("a node that is over before its marker is named") {
     kj::byte node;
     int exit;
   } rows[] = {{Phase::DISCOVERY, 0, 32}, {Phase::DISCOVERY, 1, 33}, {Phase::SESSION, 0, 42}, {Phase::SESSION, 1, 43},
-              {Phase::DENY, 0, 92},      {Phase::DENY, 1, 93},      {Phase::END, 0, 95},     {Phase::END, 1, 96}};
+              {Phase::MUX, 0, 47},       {Phase::MUX, 1, 48},       {Phase::DENY, 0, 92},    {Phase::DENY, 1, 93},
+              {Phase::END, 0, 95},       {Phase::END, 1, 96}};
   for (auto& row : rows) {
     Scene scene;
     scene.upTo(row.phase);
@@ -90,6 +92,36 @@ TEST_CASE("a resolve that came and a query that did not is 52") {
   scene.state.consoleLine(0, "SELFTEST: remote resolve ok", 1, scene.now);
   scene.timeOut();
   CHECK(scene.diagnosis().exit == 52);
+}
+
+TEST_CASE("each part of the remote phase that is missing has its own code") {
+  struct {
+    const Marker& marker;
+    int exit;
+  } rows[] = {{marker::SELFTEST_REMOTE_STATEFS, 60},         {marker::BUS_REMOTE_STATEFS, 65},
+              {marker::SELFTEST_REMOTE_PKGFS_STAT, 53},      {marker::SELFTEST_REMOTE_PKGFS_OPEN, 54},
+              {marker::SELFTEST_REMOTE_PKGFS_READ_STEP, 55}, {marker::SELFTEST_REMOTE_PKGFS_CLOSE, 56},
+              {marker::SELFTEST_REMOTE_PKGFS_READ, 57},      {marker::BUS_REMOTE_PACKAGEFS, 58}};
+  for (auto& row : rows) {
+    Scene scene;
+    scene.upTo(Phase::REMOTE);
+    for (auto& rung : scene.state.profile().rungs) {
+      if (rung.need == Need::REQUIRED && rung.phase == Phase::REMOTE && rung.marker != &row.marker)
+        scene.state.consoleLine(rung.node, rung.text(), 1, scene.now);
+    }
+    scene.timeOut();
+    CHECK(scene.diagnosis().exit == row.exit);
+  }
+}
+
+TEST_CASE("a mux step that fails is told as one, by its own line and by the marker of all five") {
+  for (auto line : {"dsoftbus:mux crossvm fail (the stream ends after 3 bytes)"_kj,
+                    "SELFTEST: mux crossvm bulk FAIL (what arrived has another hash)"_kj}) {
+    Scene scene;
+    scene.upTo(Phase::MUX);
+    scene.state.consoleLine(1, line, 1, scene.now);
+    CHECK(scene.diagnosis().code == "OS2VM_E_MUX_NEGATIVE_MARKER");
+  }
 }
 
 TEST_CASE("without captures nothing is concluded from packets") {

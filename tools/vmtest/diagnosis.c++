@@ -23,6 +23,8 @@ constexpr CodeRow CODES[] = {
      "the driver did not come back, or the transfer did not survive it"_kj},
     {16, "END_MISSING"_kj, "selftest"_kj, "0.80"_kj,
      "the selftest did not reach its end, or initd did not report exit 0"_kj},
+    {17, "MUX_MISSING"_kj, "dsoftbusd/mux"_kj, "0.84"_kj,
+     "a stream between the two buses of the guest was not opened, or what was sent over it did not arrive"_kj},
     {18, "NODE_ENDED"_kj, "selftest"_kj, "0.88"_kj,
      "the guest is over before this marker: its console log ends with the reason"_kj},
     // two guests
@@ -42,15 +44,37 @@ constexpr CodeRow CODES[] = {
      "nobody dialled: no announcement was accepted, or connect is denied by policy"_kj},
     {45, "SESSION_NO_SYNACK"_kj, "netstackd/accept-or-network"_kj, "0.90"_kj,
      "dialled, never answered: the peer does not listen, or the link is cut"_kj},
+    {46, "MUX_TIMEOUT"_kj, "dsoftbusd/mux-crossvm"_kj, "0.84"_kj,
+     "a stream between the nodes was not opened, or what was sent over it did not arrive"_kj},
+    {47, "MUX_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.90"_kj,
+     "node A is over: its console log ends with the reason"_kj},
+    {48, "MUX_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.90"_kj,
+     "node B is over: its console log ends with the reason"_kj},
+    {49, "MUX_NEGATIVE_MARKER"_kj, "dsoftbusd/mux-crossvm"_kj, "0.96"_kj,
+     "a mux step failed; it says why, in parentheses"_kj},
     {51, "REMOTE_RESOLVE_MISSING"_kj, "dsoftbusd/remote-proxy-resolve"_kj, "0.82"_kj,
      "the call to the peer's samgrd got no good answer"_kj},
     {52, "REMOTE_QUERY_MISSING"_kj, "dsoftbusd/remote-proxy-query"_kj, "0.82"_kj,
      "the call to the peer's bundlemgrd got no good answer"_kj},
+    {53, "REMOTE_PKGFS_STAT_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs-stat"_kj, "0.86"_kj,
+     "the call to the peer's packagefsd got no good answer"_kj},
+    {54, "REMOTE_PKGFS_OPEN_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs-open"_kj, "0.86"_kj,
+     "the peer's packagefsd told about the file and did not open it"_kj},
+    {55, "REMOTE_PKGFS_READ_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs-read"_kj, "0.86"_kj,
+     "the peer's packagefsd gave a handle that it does not read from"_kj},
+    {56, "REMOTE_PKGFS_CLOSE_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs-close"_kj, "0.86"_kj,
+     "the handle was not closed, or is still open"_kj},
+    {57, "REMOTE_PKGFS_FLOW_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs"_kj, "0.84"_kj,
+     "a step of the file before this one failed, or its content is another"_kj},
     {58, "REMOTE_SERVED_MISSING"_kj, "dsoftbusd/remote-proxy-node-b"_kj, "0.84"_kj,
      "the proxy on node B did not serve what node A asked"_kj},
+    {60, "REMOTE_STATEFS_FLOW_MISSING"_kj, "dsoftbusd/remote-proxy-statefs"_kj, "0.86"_kj,
+     "the peer's statefsd did not put, get or delete as it was asked"_kj},
     {61, "BUILD_ARTIFACT_MISSING"_kj, "build/artifacts"_kj, "0.98"_kj, "build the guest first"_kj},
     {62, "HOST_ENOSPC"_kj, "host/storage"_kj, "0.99"_kj, "free some space, or choose another folder with --out"_kj},
     {63, "HOST_FOLDER"_kj, "host/storage"_kj, "0.99"_kj, "choose another folder with --out"_kj},
+    {65, "REMOTE_STATEFS_SERVED_MISSING"_kj, "dsoftbusd/remote-proxy-statefs-node-b"_kj, "0.86"_kj,
+     "the proxy on node B did not say that it served node A's put"_kj},
     {66, "REMOTE_NEGATIVE_MARKER"_kj, "selftest-client/remote"_kj, "0.96"_kj,
      "the step itself says why, behind FAIL"_kj},
     {71, "LAUNCH_NODE_A_FAILED"_kj, "qemu/launch"_kj, "0.99"_kj,
@@ -97,6 +121,8 @@ int missingExitSingle(const Failure& failure) {
       return 12;
     case Phase::BUS:
       return 13;
+    case Phase::MUX:
+      return 17;
     case Phase::ISOLATION:
       return 14;
     case Phase::RESTART:
@@ -108,6 +134,22 @@ int missingExitSingle(const Failure& failure) {
   }
 }
 
+// Of the remote phase, by what is missing.
+int missingRemoteExit(const Failure& failure) {
+  constexpr struct {
+    const Marker& marker;
+    int exit;
+  } ROWS[] = {{marker::SELFTEST_REMOTE_RESOLVE, 51},         {marker::SELFTEST_REMOTE_QUERY, 52},
+              {marker::SELFTEST_REMOTE_PKGFS_STAT, 53},      {marker::SELFTEST_REMOTE_PKGFS_OPEN, 54},
+              {marker::SELFTEST_REMOTE_PKGFS_READ_STEP, 55}, {marker::SELFTEST_REMOTE_PKGFS_CLOSE, 56},
+              {marker::SELFTEST_REMOTE_PKGFS_READ, 57},      {marker::BUS_REMOTE_PACKAGEFS, 58},
+              {marker::SELFTEST_REMOTE_STATEFS, 60},         {marker::BUS_REMOTE_STATEFS, 65}};
+  for (auto& row : ROWS) {
+    if (failure.rung != nullptr && failure.rung->marker == &row.marker) return row.exit;
+  }
+  return failure.node == 1 ? 58 : 52;
+}
+
 int missingExitTwo(const Failure& failure) {
   bool ended = failure.kind == FailureKind::NODE_ENDED;
   switch (failure.phase) {
@@ -115,9 +157,10 @@ int missingExitTwo(const Failure& failure) {
       return ended ? 32 + failure.node : 31;
     case Phase::SESSION:
       return ended ? 42 + failure.node : 41;
+    case Phase::MUX:
+      return ended ? 47 + failure.node : 46;
     case Phase::REMOTE:
-      if (failure.node == 1) return 58;
-      return failure.rung != nullptr && failure.rung->marker == &marker::SELFTEST_REMOTE_RESOLVE ? 51 : 52;
+      return missingRemoteExit(failure);
     case Phase::DENY:
       return ended ? 92 + failure.node : 91;
     case Phase::END:
@@ -133,8 +176,13 @@ int exitOf(const RunState& state, const Failure& failure) {
     case FailureKind::NODE_ENDED:
       return state.profile().nodes == 1 ? missingExitSingle(failure) : missingExitTwo(failure);
     case FailureKind::NEGATIVE_LINE:
+      if (failure.line.startsWith("SELFTEST: mux ") || failure.line.startsWith("step mux-")) {
+        return state.profile().nodes == 1 ? 17 : 49;
+      }
       return failure.line.startsWith("SELFTEST: remote ") || failure.line.startsWith("step remote-") ? 66 : 78;
     case FailureKind::FORBIDDEN_MARKER:
+      if (failure.rung != nullptr && failure.rung->phase == Phase::MUX) return state.profile().nodes == 1 ? 17 : 49;
+      return 75;
     case FailureKind::ADDRESS_CONFLICT:
       return 75;
     case FailureKind::PANIC:

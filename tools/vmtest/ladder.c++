@@ -111,12 +111,32 @@ constexpr Rung OS2VM_RUNGS[] = {
     info(Phase::SESSION, B, marker::BUS_PEER_LEARNED),
     need(Phase::SESSION, A, marker::BUS_CROSS_SESSION_B),
     need(Phase::SESSION, B, marker::BUS_CROSS_SESSION_A),
+    need(Phase::MUX, A, marker::BUS_MUX_CROSSVM_UP),
+    need(Phase::MUX, B, marker::BUS_MUX_CROSSVM_UP),
+    need(Phase::MUX, A, marker::BUS_MUX_CROSSVM_DATA),
+    need(Phase::MUX, B, marker::BUS_MUX_CROSSVM_DATA),
+    need(Phase::MUX, A, marker::SELFTEST_MUX_CROSSVM_PRI),
+    need(Phase::MUX, B, marker::SELFTEST_MUX_CROSSVM_PRI),
+    need(Phase::MUX, A, marker::SELFTEST_MUX_CROSSVM_BULK),
+    need(Phase::MUX, B, marker::SELFTEST_MUX_CROSSVM_BULK),
+    need(Phase::MUX, A, marker::SELFTEST_MUX_CROSSVM_BACKPRESSURE),
+    need(Phase::MUX, B, marker::SELFTEST_MUX_CROSSVM_BACKPRESSURE),
+    forbid(Phase::MUX, A, marker::BUS_MUX_CROSSVM_FAIL),
+    forbid(Phase::MUX, B, marker::BUS_MUX_CROSSVM_FAIL),
     info(Phase::REMOTE, B, marker::BUS_PROXY_UP),
     info(Phase::REMOTE, B, marker::BUS_PROXY_RX),
     need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_RESOLVE),
     info(Phase::REMOTE, B, marker::BUS_PROXY_OK_SAMGRD),
     need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_QUERY),
     info(Phase::REMOTE, B, marker::BUS_PROXY_OK_BUNDLEMGRD),
+    need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_STATEFS),
+    need(Phase::REMOTE, B, marker::BUS_REMOTE_STATEFS),
+    need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_PKGFS_STAT),
+    need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_PKGFS_OPEN),
+    need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_PKGFS_READ_STEP),
+    need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_PKGFS_CLOSE),
+    need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_PKGFS_READ),
+    need(Phase::REMOTE, B, marker::BUS_REMOTE_PACKAGEFS),
     need(Phase::DENY, A, marker::SELFTEST_REMOTE_DENIED),
     need(Phase::DENY, B, marker::BUS_DENIED_SERVICE),
     need(Phase::DENY, B, marker::BUS_DENIED_UNAUTHENTICATED),
@@ -127,7 +147,7 @@ constexpr Rung OS2VM_RUNGS[] = {
 };
 
 constexpr PhaseBudget OS2VM_PHASES[] = {
-    {Phase::LAUNCH, 10 * SEC}, {Phase::DISCOVERY, 15 * SEC}, {Phase::SESSION, 5 * SEC},
+    {Phase::LAUNCH, 10 * SEC}, {Phase::DISCOVERY, 15 * SEC}, {Phase::SESSION, 5 * SEC}, {Phase::MUX, 10 * SEC},
     {Phase::REMOTE, 10 * SEC}, {Phase::DENY, 10 * SEC},      {Phase::END, 5 * SEC},
 };
 
@@ -174,7 +194,7 @@ constexpr Profile OS2VM{
     true,
     true,
     ""_kj,
-    "two guests on one link: they find, authenticate and call each other, and refuse what no rule allows"_kj};
+    "two guests on one link: they find, authenticate, stream to and call each other, and refuse what no rule allows"_kj};
 
 bool continuesWord(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -202,6 +222,8 @@ kj::StringPtr phaseName(Phase phase) {
       return "discovery"_kj;
     case Phase::SESSION:
       return "session"_kj;
+    case Phase::MUX:
+      return "mux"_kj;
     case Phase::REMOTE:
       return "remote"_kj;
     case Phase::DENY:

@@ -14,10 +14,11 @@ enum class Phase : kj::byte {
   NETWORK,
   SERVICES,
   BUS,
-  ISOLATION,
-  RESTART,
   DISCOVERY,
   SESSION,
+  MUX,
+  ISOLATION,
+  RESTART,
   REMOTE,
   DENY,
   END

@@ -87,6 +87,21 @@ NEXUS_MARKER(BUS_DENIED_SERVICE, "dsoftbusd: remote proxy denied (service=unknow
 NEXUS_MARKER(BUS_DENIED_UNAUTHENTICATED, "dsoftbusd: remote proxy denied (unauthenticated)", "dsoftbusd/remote-proxy",
              "a call on a connection whose peer is not bound to a trusted key was refused and audited")
 
+// selftest, mux between two machines
+NEXUS_MARKER(BUS_MUX_CROSSVM_UP, "dsoftbus:mux crossvm session up", "dsoftbusd/mux-crossvm",
+             "a stream of priority 0 to the other machine was opened, allowed and accepted")
+NEXUS_MARKER(BUS_MUX_CROSSVM_DATA, "dsoftbus:mux crossvm data ok", "dsoftbusd/mux-crossvm",
+             "40000 bytes of known content arrived each way over it")
+NEXUS_MARKER(
+    SELFTEST_MUX_CROSSVM_PRI, "SELFTEST: mux crossvm pri control ok", "dsoftbusd/mux-crossvm",
+    "8 round trips of priority 0, each while at least 128 KiB of a full stream of priority 4 lay unread before it")
+NEXUS_MARKER(SELFTEST_MUX_CROSSVM_BULK, "SELFTEST: mux crossvm bulk ok", "dsoftbusd/mux-crossvm",
+             "1 MiB to the end of a stream has the same SHA-256 at both ends")
+NEXUS_MARKER(SELFTEST_MUX_CROSSVM_BACKPRESSURE, "SELFTEST: mux crossvm backpressure ok", "dsoftbusd/mux-crossvm",
+             "a writer whose peer does not read was stopped at 64 KiB, later within 256 KiB, and lost nothing")
+NEXUS_MARKER(BUS_MUX_CROSSVM_FAIL, "dsoftbus:mux crossvm fail", "dsoftbusd/mux-crossvm",
+             "a step of the five above failed; the reason follows")
+
 // selftest, bus
 NEXUS_MARKER(SELFTEST_BUS_CONNECT, "SELFTEST: dsoftbus os connect ok", "selftest/bus",
              "a session with this node's own dsoftbusd over the stack")
@@ -96,6 +111,18 @@ NEXUS_MARKER(SELFTEST_REMOTE_RESOLVE, "SELFTEST: remote resolve ok", "selftest/r
              "the peer's samgrd answered RESOLVE_STATUS for bundlemgrd")
 NEXUS_MARKER(SELFTEST_REMOTE_QUERY, "SELFTEST: remote query ok", "selftest/remote",
              "the peer's bundlemgrd answered LIST")
+NEXUS_MARKER(SELFTEST_REMOTE_STATEFS, "SELFTEST: remote statefs rw ok", "dsoftbusd/remote-proxy-statefs",
+             "a value was put into the peer's statefs, read back, deleted, and was gone")
+NEXUS_MARKER(SELFTEST_REMOTE_PKGFS_STAT, "SELFTEST: remote pkgfs stat ok", "dsoftbusd/remote-proxy-packagefs-stat",
+             "the peer's packagefs told kind and size of pkg:/system/build.prop")
+NEXUS_MARKER(SELFTEST_REMOTE_PKGFS_OPEN, "SELFTEST: remote pkgfs open ok", "dsoftbusd/remote-proxy-packagefs-open",
+             "it was opened under a handle")
+NEXUS_MARKER(SELFTEST_REMOTE_PKGFS_READ_STEP, "SELFTEST: remote pkgfs read step ok",
+             "dsoftbusd/remote-proxy-packagefs-read", "a read of 64 bytes was answered with as many as the file has")
+NEXUS_MARKER(SELFTEST_REMOTE_PKGFS_CLOSE, "SELFTEST: remote pkgfs close ok", "dsoftbusd/remote-proxy-packagefs-close",
+             "the handle was closed, and is none any more")
+NEXUS_MARKER(SELFTEST_REMOTE_PKGFS_READ, "SELFTEST: remote pkgfs read ok", "dsoftbusd/remote-proxy-packagefs",
+             "stat, open, read and close succeeded, and what was read is the file's content")
 NEXUS_MARKER(SELFTEST_REMOTE_DENIED, "SELFTEST: remote denied ok", "selftest/remote",
              "a call without a rule and a call of a stranger both got their refusal")
 NEXUS_MARKER(SELFTEST_END, "SELFTEST: end", "selftest", "every step has run")
