@@ -55,6 +55,25 @@ kj::Maybe<kj::Array<kj::byte>> NoiseCipher::tryDecrypt(kj::ArrayPtr<const kj::by
   return kj::mv(out);
 }
 
+bool NoiseCipher::trySealInPlace(kj::ArrayPtr<kj::byte> bytes) {
+  KJ_REQUIRE(bytes.size() >= NOISE_TAG_BYTES, "no room for the tag", bytes.size());
+  if (counter == RESERVED_NONCE) return false;
+  seal(bytes.begin(), key, counter, nullptr, bytes.slice(0, bytes.size() - NOISE_TAG_BYTES));
+  counter++;
+  return true;
+}
+
+kj::Maybe<kj::ArrayPtr<kj::byte>> NoiseCipher::tryOpenInPlace(kj::ArrayPtr<kj::byte> bytes) {
+  if (counter == RESERVED_NONCE || bytes.size() < NOISE_TAG_BYTES) return nullptr;
+  Nonce nonce(counter);
+  if (crypto_aead_chacha20poly1305_ietf_decrypt(bytes.begin(), nullptr, nullptr, bytes.begin(), bytes.size(), nullptr,
+                                                0, nonce.bytes, key.expose().begin()) != 0) {
+    return nullptr;
+  }
+  counter++;
+  return bytes.slice(0, bytes.size() - NOISE_TAG_BYTES);
+}
+
 void NoiseCipher::rekey() {
   const kj::byte zeros[CIPHER_KEY_BYTES] = {};
   SecretBytes sealed(CIPHER_KEY_BYTES + NOISE_TAG_BYTES);

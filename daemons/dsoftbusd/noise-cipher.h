@@ -31,6 +31,13 @@ class NoiseCipher {
   // was.
   kj::Maybe<kj::Array<kj::byte>> tryDecrypt(kj::ArrayPtr<const kj::byte> ad, kj::ArrayPtr<const kj::byte> ciphertext);
 
+  // The same where the bytes are, for records: the plaintext is all but the last 16 bytes, which the tag takes. False
+  // when the counter has reached its end.
+  bool trySealInPlace(kj::ArrayPtr<kj::byte> plaintextAndTag);
+
+  // Null as above; then the bytes are worth nothing.
+  kj::Maybe<kj::ArrayPtr<kj::byte>> tryOpenInPlace(kj::ArrayPtr<kj::byte> ciphertext);
+
   // REKEY (section 4.2): the next key from this one; the counter goes on.
   void rekey();
 

@@ -4,12 +4,6 @@
 
 namespace nexus {
 
-namespace {
-
-constexpr size_t READ_BYTES = 4096;
-
-}  // namespace
-
 RecordChannel::RecordChannel(kj::Own<kj::AsyncIoStream> stream, NoiseTransport keys, kj::Timer& timer,
                              const RecordLimits& limits)
     : stream(kj::mv(stream)),
@@ -17,8 +11,7 @@ RecordChannel::RecordChannel(kj::Own<kj::AsyncIoStream> stream, NoiseTransport k
       hash(keys.handshakeHash),
       sender(kj::mv(keys.send), timer.now(), limits),
       receiver(kj::mv(keys.receive), limits),
-      written(kj::Promise<void>(kj::READY_NOW).fork()),
-      buffer(kj::heapArray<kj::byte>(READ_BYTES)) {}
+      written(kj::Promise<void>(kj::READY_NOW).fork()) {}
 
 RecordChannel::~RecordChannel() noexcept(false) {
   writes.cancel(KJ_EXCEPTION(DISCONNECTED, "the session has ended"));
@@ -29,16 +22,32 @@ kj::Promise<void> RecordChannel::send(const SessionMessage& message) {
   return sendRecord(encoded.type, encoded.body);
 }
 
-kj::Promise<void> RecordChannel::sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> body) {
-  KJ_IF_MAYBE (bytes, sender.trySeal(type, body, timer.now())) {
-    auto write = written.addBranch().then([this, bytes = kj::mv(*bytes)]() mutable {
-      auto promise = stream->write(bytes.begin(), bytes.size());
-      return promise.attach(kj::mv(bytes));
-    });
-    written = writes.wrap(kj::mv(write)).fork();
+kj::Promise<void> RecordChannel::sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                                            kj::ArrayPtr<const kj::byte> rest) {
+  KJ_IF_MAYBE (bytes, sender.trySeal(type, head, rest, timer.now())) {
+    KJ_IF_MAYBE (batch, next) {
+      (*batch)->records.add(kj::mv(*bytes));
+    } else {
+      auto first = kj::heap<Batch>();
+      first->records.add(kj::mv(*bytes));
+      next = kj::mv(first);
+      written = writes.wrap(written.addBranch().then([this] { return writeNext(); })).fork();
+    }
     return written.addBranch();
   }
   return KJ_EXCEPTION(DISCONNECTED, "the session's counter is at its end");
+}
+
+kj::Promise<void> RecordChannel::writeNext() {
+  auto batch = kj::mv(KJ_ASSERT_NONNULL(next));
+  next = nullptr;
+  auto& records = batch->records;
+  if (records.size() == 1) return stream->write(records[0].begin(), records[0].size()).attach(kj::mv(batch));
+  auto pieces = KJ_MAP(record, records)->kj::ArrayPtr<const kj::byte> {
+    return record;
+  };
+  auto promise = stream->write(pieces);
+  return promise.attach(kj::mv(pieces), kj::mv(batch));
 }
 
 kj::Promise<RecordChannel::Received> RecordChannel::receive() {
@@ -47,19 +56,20 @@ kj::Promise<RecordChannel::Received> RecordChannel::receive() {
     KJ_IF_MAYBE (result, next) {
       KJ_SWITCH_ONEOF(*result) {
         KJ_CASE_ONEOF(record, Record) {
-          co_return Message{record.type, kj::mv(record.body)};
+          co_return Message{record.type, record.body};
         }
         KJ_CASE_ONEOF(error, RecordError) {
           co_return Fault{kj::str("bad record: ", error)};
         }
       }
     }
-    auto n = co_await stream->tryRead(buffer.begin(), 1, buffer.size());
+    auto space = receiver.space();
+    auto n = co_await stream->tryRead(space.begin(), 1, space.size());
     if (n == 0) {
       if (receiver.pendingBytes() > 0) co_return Fault{kj::str("the stream ended inside a record")};
       co_return EndOfStream();
     }
-    receiver.feed(buffer.slice(0, n));
+    receiver.received(n);
   }
 }
 

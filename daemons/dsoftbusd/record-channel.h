@@ -3,6 +3,7 @@
 // whole and in order. Owned by a session. Knows the message types only to encode and parse them.
 #include <kj/async-io.h>
 #include <kj/timer.h>
+#include <kj/vector.h>
 
 #include "daemons/dsoftbusd/noise-xk.h"
 #include "daemons/dsoftbusd/record.h"
@@ -18,13 +19,14 @@ class RecordChannel {
   ~RecordChannel() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(RecordChannel);
 
-  // Seals at once and writes after everything sent before. The write goes on even when the promise is dropped, for as
-  // long as the channel lives, so that no record is cut. Fails when the stream does, and for good when the counter is
-  // at its end.
+  // Seals at once and writes after everything sent before; what is sealed while a write is under way goes in the next
+  // one, together. The write goes on even when the promise is dropped, for as long as the channel lives, so that no
+  // record is cut. Fails when the stream does, and for good when the counter is at its end.
   kj::Promise<void> send(const SessionMessage& message);
 
-  // The same for a record of any type but 0, whose body the caller has encoded.
-  kj::Promise<void> sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> body);
+  // The same for a record of any type but 0, whose body the caller has encoded: head and then rest.
+  kj::Promise<void> sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                               kj::ArrayPtr<const kj::byte> rest = nullptr);
 
   struct Fault {
     kj::String what;
@@ -32,7 +34,7 @@ class RecordChannel {
   struct EndOfStream {};
   struct Message {
     uint8_t type;
-    kj::Array<kj::byte> body;
+    kj::ArrayPtr<const kj::byte> body;  // until the next receive()
   };
   using Received = kj::OneOf<Message, EndOfStream, Fault>;
 
@@ -57,7 +59,13 @@ class RecordChannel {
   RecordReceiver receiver;
   kj::Canceler writes;              // whoever still waits for a write must not use the stream after it is gone
   kj::ForkedPromise<void> written;  // everything sent so far
-  kj::Array<kj::byte> buffer;
+
+  struct Batch {
+    kj::Vector<kj::Array<kj::byte>> records;
+  };
+  kj::Maybe<kj::Own<Batch>> next;  // sealed, and its write has not begun
+
+  kj::Promise<void> writeNext();
 };
 
 }  // namespace nexus

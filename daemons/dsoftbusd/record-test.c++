@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <kj/debug.h>
 #include <kj/encoding.h>
+#include <kj/vector.h>
 
 namespace nexus {
 namespace {
@@ -255,6 +256,45 @@ TEST_CASE("a counter that ends at the rekey record seals nothing either") {
 TEST_CASE("the type of the record layer is not for callers") {
   Channel c;
   CHECK_THROWS(c.sender.trySeal(RECORD_TYPE_REKEY, nullptr, START));
+}
+
+TEST_CASE("the space for arriving bytes is small until much arrives, and small again afterwards") {
+  Channel c;
+  size_t delivered = 0;
+  // As a stream would: fills the space, then takes out what is whole.
+  auto pass = [&](kj::ArrayPtr<const kj::byte> bytes) {
+    while (bytes.size() > 0) {
+      auto space = c.receiver.space();
+      REQUIRE(space.size() > 0);
+      REQUIRE(c.receiver.capacity() <= RecordReceiver::RECEIVE_LARGE);
+      size_t n = kj::min(space.size(), bytes.size());
+      memcpy(space.begin(), bytes.begin(), n);
+      c.receiver.received(n);
+      bytes = bytes.slice(n, bytes.size());
+      for (auto next = c.receiver.next(); next != nullptr; next = c.receiver.next()) {
+        REQUIRE(KJ_ASSERT_NONNULL(next).is<Record>());
+        delivered++;
+      }
+    }
+  };
+  for (int i = 0; i < 10; i++) pass(c.seal(1, "small"));
+  CHECK(delivered == 10);
+  CHECK(c.receiver.capacity() == RecordReceiver::RECEIVE_SMALL);
+  auto large = kj::heapArray<char>(RECORD_MAX_BODY + 1);
+  memset(large.begin(), 'x', large.size());
+  large[RECORD_MAX_BODY] = 0;
+  for (int i = 0; i < 10; i++) pass(c.seal(1, kj::StringPtr(large.begin(), RECORD_MAX_BODY)));
+  CHECK(delivered == 20);
+  CHECK(c.receiver.capacity() == RecordReceiver::RECEIVE_LARGE);
+  for (int i = 0; i < 3; i++) pass(c.seal(1, "small"));
+  CHECK(delivered == 23);
+  CHECK(c.receiver.capacity() == RecordReceiver::RECEIVE_SMALL);
+}
+
+TEST_CASE("a body in two pieces is the body in one") {
+  Channel one, two;
+  CHECK(one.seal(18, "headrest") ==
+        KJ_ASSERT_NONNULL(two.sender.trySeal(18, "head"_kj.asBytes(), "rest"_kj.asBytes(), START)));
 }
 
 }  // namespace

@@ -30,38 +30,43 @@ RecordSender::RecordSender(NoiseCipher c, kj::TimePoint now, const RecordLimits&
   KJ_REQUIRE(limits.maxRecords >= 2, "a key must last for a record and its REKEY", limits.maxRecords);
 }
 
-bool RecordSender::appendRecord(kj::Vector<kj::byte>& out, uint8_t type, kj::ArrayPtr<const kj::byte> body) {
-  auto plaintext = kj::heapArray<kj::byte>(1 + body.size());
-  KJ_DEFER(wipeMemory(plaintext));
-  plaintext[0] = type;
-  if (body.size() > 0) memcpy(plaintext.begin() + 1, body.begin(), body.size());
-  auto sealed = cipher.tryEncrypt(nullptr, plaintext);
-  KJ_IF_MAYBE (ciphertext, sealed) {
-    uint32_t length = ciphertext->size();
-    for (int shift = 24; shift >= 0; shift -= 8) out.add(length >> shift);
-    out.addAll(*ciphertext);
-    underKey++;
-    records++;
-    return true;
+// out: exactly the record. Everything is put where the ciphertext will be, and sealed there.
+bool RecordSender::putRecord(kj::ArrayPtr<kj::byte> out, uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                             kj::ArrayPtr<const kj::byte> rest) {
+  size_t length = out.size() - RECORD_HEADER_BYTES;
+  for (size_t i = 0; i < RECORD_HEADER_BYTES; i++) out[i] = length >> 8 * (RECORD_HEADER_BYTES - 1 - i);
+  auto at = out.begin() + RECORD_HEADER_BYTES;
+  *at++ = type;
+  if (head.size() > 0) memcpy(at, head.begin(), head.size());
+  if (rest.size() > 0) memcpy(at + head.size(), rest.begin(), rest.size());
+  if (!cipher.trySealInPlace(out.slice(RECORD_HEADER_BYTES, out.size()))) {
+    wipeMemory(out);  // nothing readable is left behind, whoever sends it
+    return false;
   }
-  return false;
+  underKey++;
+  records++;
+  return true;
 }
 
-kj::Maybe<kj::Array<kj::byte>> RecordSender::trySeal(uint8_t type, kj::ArrayPtr<const kj::byte> body,
-                                                     kj::TimePoint now) {
+kj::Maybe<kj::Array<kj::byte>> RecordSender::trySeal(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                                                     kj::ArrayPtr<const kj::byte> rest, kj::TimePoint now) {
+  size_t body = head.size() + rest.size();
   KJ_REQUIRE(type != RECORD_TYPE_REKEY, "type 0 belongs to the record layer");
-  KJ_REQUIRE(body.size() <= RECORD_MAX_BODY, "a record carries at most 65518 bytes", body.size());
-  kj::Vector<kj::byte> out(2 * (RECORD_HEADER_BYTES + RECORD_MIN_CIPHERTEXT) + body.size());
+  KJ_REQUIRE(body <= RECORD_MAX_BODY, "a record carries at most 65518 bytes", body);
+  constexpr size_t EMPTY = RECORD_HEADER_BYTES + RECORD_MIN_CIPHERTEXT;
   // The last record that the key may carry is the one that ends it.
-  if (underKey >= limits.maxRecords - 1 || now - keySince >= limits.maxAge) {
-    if (!appendRecord(out, RECORD_TYPE_REKEY, nullptr)) return nullptr;
+  bool renew = underKey >= limits.maxRecords - 1 || now - keySince >= limits.maxAge;
+  size_t first = renew ? EMPTY : 0;
+  auto out = kj::heapArray<kj::byte>(first + EMPTY + body);
+  if (renew) {
+    if (!putRecord(out.slice(0, first), RECORD_TYPE_REKEY, nullptr, nullptr)) return nullptr;
     cipher.rekey();
     keySince = now;
     underKey = 0;
     rekeys++;
   }
-  if (!appendRecord(out, type, body)) return nullptr;
-  return out.releaseAsArray();
+  if (!putRecord(out.slice(first, out.size()), type, head, rest)) return nullptr;
+  return kj::mv(out);
 }
 
 // --------------------------------------------------------------------------------------------------------------
@@ -69,54 +74,81 @@ kj::Maybe<kj::Array<kj::byte>> RecordSender::trySeal(uint8_t type, kj::ArrayPtr<
 
 RecordReceiver::RecordReceiver(NoiseCipher c, const RecordLimits& limits) : cipher(kj::mv(c)), limits(limits) {}
 
-void RecordReceiver::feed(kj::ArrayPtr<const kj::byte> bytes) {
-  if (poisoned) return;  // nothing will ever be read from it
-  if (consumed > 0) {
-    size_t rest = pendingBytes();
-    memmove(pending.begin(), pending.begin() + consumed, rest);
-    pending.truncate(rest);
-    consumed = 0;
+// Room for `wanted` bytes behind what is pending, which goes to the front.
+void RecordReceiver::makeRoom(size_t wanted) {
+  size_t rest = pendingBytes();
+  if (rest + wanted > buffer.size() || (rest == 0 && buffer.size() > wanted)) {
+    auto larger = kj::heapArray<kj::byte>(rest + wanted);
+    if (rest > 0) memcpy(larger.begin(), buffer.begin() + begin, rest);
+    buffer = kj::mv(larger);
+  } else if (begin > 0 && rest > 0) {
+    memmove(buffer.begin(), buffer.begin() + begin, rest);
   }
-  pending.addAll(bytes);
+  begin = 0;
+  end = rest;
+}
+
+kj::ArrayPtr<kj::byte> RecordReceiver::space() {
+  size_t rest = pendingBytes();
+  KJ_ASSERT(rest < RECORD_HEADER_BYTES + RECORD_MAX_CIPHERTEXT, "next() was not called until it was null");
+  // Much is under way: a record that does not fit, or a read that took all it could.
+  bool large = filled || rest > RECEIVE_SMALL / 2;
+  makeRoom((large ? RECEIVE_LARGE : RECEIVE_SMALL) - rest);
+  return buffer.slice(end, buffer.size());
+}
+
+void RecordReceiver::received(size_t bytes) {
+  KJ_REQUIRE(bytes <= buffer.size() - end);
+  // A large space that is little used was not needed.
+  filled = bytes == buffer.size() - end || (filled && bytes > RECEIVE_SMALL);
+  if (poisoned) return;  // nothing will ever be read from it
+  end += bytes;
+}
+
+void RecordReceiver::feed(kj::ArrayPtr<const kj::byte> bytes) {
+  if (poisoned || bytes.size() == 0) return;
+  makeRoom(bytes.size());
+  memcpy(buffer.begin() + end, bytes.begin(), bytes.size());
+  end += bytes.size();
 }
 
 RecordError RecordReceiver::poison(RecordError error) {
   poisoned = true;
-  pending.clear();
-  consumed = 0;
+  buffer = nullptr;
+  begin = end = 0;
   return error;
 }
 
 kj::Maybe<kj::OneOf<Record, RecordError>> RecordReceiver::next() {
+  using Result = kj::OneOf<Record, RecordError>;
   for (;;) {
-    if (poisoned) return kj::OneOf<Record, RecordError>(RecordError::POISONED);
+    if (poisoned) return Result(RecordError::POISONED);
     if (pendingBytes() < RECORD_HEADER_BYTES) return nullptr;
-    const kj::byte* p = pending.begin() + consumed;
+    const kj::byte* p = buffer.begin() + begin;
     size_t length = size_t(p[0]) << 24 | size_t(p[1]) << 16 | size_t(p[2]) << 8 | p[3];
     // Refused before a byte of it is waited for.
     if (length < RECORD_MIN_CIPHERTEXT || length > RECORD_MAX_CIPHERTEXT) {
-      return kj::OneOf<Record, RecordError>(poison(RecordError::BAD_LENGTH));
+      return Result(poison(RecordError::BAD_LENGTH));
     }
     if (pendingBytes() < RECORD_HEADER_BYTES + length) return nullptr;
-    auto opened = cipher.tryDecrypt(nullptr, kj::arrayPtr(p + RECORD_HEADER_BYTES, length));
-    consumed += RECORD_HEADER_BYTES + length;
-    KJ_IF_MAYBE (plaintext, opened) {
-      KJ_DEFER(wipeMemory(*plaintext));
+    size_t at = begin + RECORD_HEADER_BYTES;
+    begin = at + length;
+    KJ_IF_MAYBE (plaintext, cipher.tryOpenInPlace(buffer.slice(at, begin))) {
       records++;
       underKey++;
       uint8_t type = (*plaintext)[0];
       auto body = plaintext->slice(1, plaintext->size());
       if (type == RECORD_TYPE_REKEY) {
-        if (body.size() > 0) return kj::OneOf<Record, RecordError>(poison(RecordError::BAD_REKEY));
+        if (body.size() > 0) return Result(poison(RecordError::BAD_REKEY));
         cipher.rekey();
         rekeys++;
         underKey = 0;
         continue;
       }
-      if (underKey >= limits.maxRecords) return kj::OneOf<Record, RecordError>(poison(RecordError::REKEY_OVERDUE));
-      return kj::OneOf<Record, RecordError>(Record{type, kj::heapArray<kj::byte>(body)});
+      if (underKey >= limits.maxRecords) return Result(poison(RecordError::REKEY_OVERDUE));
+      return Result(Record{type, body});
     }
-    return kj::OneOf<Record, RecordError>(poison(RecordError::CRYPTO));
+    return Result(poison(RecordError::CRYPTO));
   }
 }
 

@@ -9,7 +9,6 @@
 #include <kj/array.h>
 #include <kj/one-of.h>
 #include <kj/time.h>
-#include <kj/vector.h>
 
 #include "daemons/dsoftbusd/noise-cipher.h"
 
@@ -28,7 +27,7 @@ struct RecordLimits {
 
 struct Record {
   uint8_t type;
-  kj::Array<kj::byte> body;
+  kj::ArrayPtr<const kj::byte> body;  // valid until the receiver is used again
 };
 
 enum class RecordError {
@@ -46,7 +45,13 @@ class RecordSender {
 
   // The bytes to put on the stream: one record, or a REKEY record and then this one. type is not 0, body at most
   // RECORD_MAX_BODY bytes: anything else is FAILED. Null when the counter is at its end: the session must end.
-  kj::Maybe<kj::Array<kj::byte>> trySeal(uint8_t type, kj::ArrayPtr<const kj::byte> body, kj::TimePoint now);
+  kj::Maybe<kj::Array<kj::byte>> trySeal(uint8_t type, kj::ArrayPtr<const kj::byte> body, kj::TimePoint now) {
+    return trySeal(type, nullptr, body, now);
+  }
+
+  // The body is `head` and then `rest`: a caller that adds a header need not copy what it adds it to.
+  kj::Maybe<kj::Array<kj::byte>> trySeal(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                                         kj::ArrayPtr<const kj::byte> rest, kj::TimePoint now);
 
   uint64_t recordCount() const { return records; }  // including REKEY records
   uint64_t rekeyCount() const { return rekeys; }
@@ -57,15 +62,21 @@ class RecordSender {
   kj::TimePoint keySince;
   uint64_t underKey = 0, records = 0, rekeys = 0;
 
-  bool appendRecord(kj::Vector<kj::byte>& out, uint8_t type, kj::ArrayPtr<const kj::byte> body);
+  bool putRecord(kj::ArrayPtr<kj::byte> out, uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                 kj::ArrayPtr<const kj::byte> rest);
 };
 
 class RecordReceiver {
  public:
   explicit RecordReceiver(NoiseCipher cipher, const RecordLimits& limits = {});
 
-  // Takes bytes from the stream, however they are cut. Call next() until it is null afterwards; then at most one
-  // incomplete record is kept.
+  // Where the next bytes of the stream go, at least one; then tell how many came. Call next() until it is null before
+  // the next space(): then at most one incomplete record is kept. The space is small while only small records come, and
+  // never more than RECEIVE_LARGE.
+  kj::ArrayPtr<kj::byte> space();
+  void received(size_t bytes);
+
+  // The same for bytes that are somewhere else, however they are cut and however many.
   void feed(kj::ArrayPtr<const kj::byte> bytes);
 
   // The next whole record, a fault, or null when more bytes are needed. After a fault every call answers POISONED.
@@ -76,17 +87,22 @@ class RecordReceiver {
   bool isPoisoned() const { return poisoned; }
 
   // Bytes of an incomplete record; at the end of the stream anything but 0 is a truncation.
-  size_t pendingBytes() const { return pending.size() - consumed; }
+  size_t pendingBytes() const { return end - begin; }
+
+  static constexpr size_t RECEIVE_SMALL = 4096, RECEIVE_LARGE = 128 << 10;  // bytes of space
+  size_t capacity() const { return buffer.size(); }
 
  private:
   NoiseCipher cipher;
   RecordLimits limits;
-  kj::Vector<kj::byte> pending;
-  size_t consumed = 0;
+  kj::Array<kj::byte> buffer;
+  size_t begin = 0, end = 0;  // of what has come and was not taken
+  bool filled = false;        // the last space was used up: more waits in the stream
   uint64_t underKey = 0, records = 0, rekeys = 0;
   bool poisoned = false;
 
   RecordError poison(RecordError error);
+  void makeRoom(size_t wanted);
 };
 
 }  // namespace nexus

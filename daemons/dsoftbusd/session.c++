@@ -29,8 +29,10 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
     return {kj::str("the connection failed: ", exception.getDescription()), nullptr};
   });
   if (greet) tasks.add(greetPeer());
-  tasks.add(streams->sendLoop(
-      [this](uint8_t type, kj::ArrayPtr<const kj::byte> body) { return channel->sendRecord(type, body); }));
+  tasks.add(
+      streams->sendLoop([this](uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> payload) {
+        return channel->sendRecord(type, head, payload);
+      }));
   end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed());
   stop(end);  // nothing is read or answered any more, however long the close record takes
   KJ_IF_MAYBE (order, closeOrder) co_await sendClose(CloseMessage{order->reason, order->auditId});

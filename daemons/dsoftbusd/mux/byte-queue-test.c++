@@ -1,6 +1,7 @@
 #include "daemons/dsoftbusd/mux/byte-queue.h"
 
 #include <doctest/doctest.h>
+#include <kj/string.h>
 
 #include <deque>
 
@@ -42,6 +43,44 @@ TEST_CASE("an empty queue gives nothing, and so does a cleared one") {
   queue.clear();
   CHECK(queue.size() == 0);
   CHECK(queue.pop(out) == 0);
+}
+
+TEST_CASE("memory is in proportion to the bytes that wait, whatever the pieces") {
+  FixedEntropy random(5);
+  ByteQueue queue;
+  kj::byte piece[ByteQueue::MAX_CHUNK] = {};
+  for (int i = 0; i < 1000; i++) {
+    queue.push(kj::arrayPtr(piece, 1));
+    REQUIRE(queue.capacity() <= 2 * queue.size() + ByteQueue::MIN_CHUNK);
+  }
+  for (int step = 0; step < 5000; step++) {
+    if (random.next() % 2 == 0 && queue.size() < 262144) {
+      queue.push(kj::arrayPtr(piece, random.next() % sizeof(piece)));
+    } else {
+      auto out = kj::heapArray<kj::byte>(random.next() % 70000);
+      queue.pop(out);
+    }
+    REQUIRE(queue.capacity() < queue.size() + 2 * ByteQueue::MAX_CHUNK);
+    if (queue.size() == 0) REQUIRE(queue.capacity() == 0);
+  }
+}
+
+TEST_CASE("a whole chunk is taken as it is, pieces are put together") {
+  ByteQueue queue;
+  auto whole = kj::heapArray<kj::byte>(ByteQueue::MAX_CHUNK);
+  memset(whole.begin(), 'w', whole.size());
+  queue.push("ab"_kj.asBytes());
+  queue.push("cd"_kj.asBytes());
+  auto first = queue.take(3);
+  CHECK(kj::heapString(first.bytes.asChars()) == "abc");
+  CHECK(queue.size() == 1);
+  queue.push(whole);
+  queue.push(whole);
+  CHECK(queue.take(ByteQueue::MAX_CHUNK).bytes.size() == ByteQueue::MAX_CHUNK);  // across two chunks
+  CHECK(queue.take(ByteQueue::MAX_CHUNK).bytes.size() == ByteQueue::MAX_CHUNK);
+  CHECK(queue.take(ByteQueue::MAX_CHUNK).bytes.size() == 1);
+  CHECK(queue.capacity() == 0);
+  CHECK_THROWS(queue.take(1));
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #pragma once
-// A first-in first-out queue of bytes, as one side of a stream keeps them. Small pieces grow together, so that its
-// memory is in proportion to the bytes and not to the pieces; empty, it keeps none. The bound is its owner's.
+// A first-in first-out queue of bytes, as one side of a stream keeps them: a chain of chunks. A chunk is as large as
+// what came, or as what already waits (at most MAX_CHUNK), so that memory is in proportion to the bytes and not to the
+// pieces, and no byte is moved once it is in; empty, it keeps none. The bound is its owner's.
+#include <kj/array.h>
 #include <kj/debug.h>
-#include <kj/vector.h>
+#include <kj/memory.h>
 
 #include <cstring>
 
@@ -10,35 +12,104 @@ namespace nexus {
 
 class ByteQueue {
  public:
-  size_t size() const { return bytes.size() - head; }
+  static constexpr size_t MIN_CHUNK = 64, MAX_CHUNK = 32768;  // bytes; a larger piece has a chunk of its own
 
-  void push(kj::ArrayPtr<const kj::byte> data) { bytes.addAll(data); }
+  ByteQueue() = default;
+  KJ_DISALLOW_COPY_AND_MOVE(ByteQueue);
+  ~ByteQueue() noexcept { clear(); }
+
+  size_t size() const { return bytes; }
+
+  // What its memory holds room for; less than size() + 2 * MAX_CHUNK when no piece is larger than MAX_CHUNK.
+  size_t capacity() const {
+    size_t sum = 0;
+    for (auto* c = first.get(); c != nullptr; c = c->next.get()) sum += c->space.size();
+    return sum;
+  }
+
+  void push(kj::ArrayPtr<const kj::byte> data) {
+    if (last != nullptr) {
+      size_t n = kj::min(data.size(), last->space.size() - last->end);
+      append(data.slice(0, n));
+      data = data.slice(n, data.size());
+    }
+    if (data.size() == 0) return;
+    auto chunk = kj::heap<Chunk>();
+    chunk->space = kj::heapArray<kj::byte>(kj::max(data.size(), kj::min(kj::max(bytes, MIN_CHUNK), MAX_CHUNK)));
+    auto& link = last == nullptr ? first : last->next;
+    last = chunk.get();
+    link = kj::mv(chunk);
+    append(data);
+  }
 
   // Moves min(size(), out.size()) bytes to `out` and says how many.
   size_t pop(kj::ArrayPtr<kj::byte> out) {
-    size_t n = kj::min(size(), out.size());
-    if (n == 0) return 0;
-    memcpy(out.begin(), bytes.begin() + head, n);
-    head += n;
-    if (head == bytes.size()) {
-      clear();
-    } else if (head >= bytes.size() / 2) {  // each byte is moved at most once on average
-      size_t rest = size();
-      memmove(bytes.begin(), bytes.begin() + head, rest);
-      bytes.truncate(rest);
-      head = 0;
+    size_t total = kj::min(bytes, out.size());
+    for (size_t done = 0; done < total;) {
+      auto ready = front();
+      size_t n = kj::min(ready.size(), total - done);
+      memcpy(out.begin() + done, ready.begin(), n);
+      done += n;
+      drop(n);
     }
-    return n;
+    return total;
+  }
+
+  struct Piece {
+    kj::Array<kj::byte> memory;
+    kj::ArrayPtr<const kj::byte> bytes;  // in it
+  };
+
+  // The next min(size(), most) bytes, at least one, without a copy where they are a whole chunk.
+  Piece take(size_t most) {
+    size_t n = kj::min(bytes, most);
+    KJ_REQUIRE(n > 0, "nothing to take");
+    if (front().size() == n) {
+      Piece piece{kj::mv(first->space), nullptr};
+      piece.bytes = piece.memory.slice(first->begin, first->end);
+      drop(n);
+      return piece;
+    }
+    Piece piece{kj::heapArray<kj::byte>(n), nullptr};
+    pop(piece.memory);
+    piece.bytes = piece.memory;
+    return piece;
   }
 
   void clear() {
-    bytes = kj::Vector<kj::byte>();
-    head = 0;
+    while (first.get() != nullptr) popChunk();
+    bytes = 0;
   }
 
  private:
-  kj::Vector<kj::byte> bytes;
-  size_t head = 0;  // of them are gone
+  struct Chunk {
+    kj::Own<Chunk> next;
+    kj::Array<kj::byte> space;
+    size_t begin = 0, end = 0;  // of what is in it
+  };
+  kj::Own<Chunk> first;
+  Chunk* last = nullptr;
+  size_t bytes = 0;
+
+  void append(kj::ArrayPtr<const kj::byte> data) {
+    if (data.size() > 0) memcpy(last->space.begin() + last->end, data.begin(), data.size());
+    last->end += data.size();
+    bytes += data.size();
+  }
+  kj::ArrayPtr<const kj::byte> front() const {
+    return kj::arrayPtr(first->space.begin() + first->begin, first->end - first->begin);
+  }
+  void drop(size_t n) {
+    first->begin += n;
+    bytes -= n;
+    if (first->begin == first->end) popChunk();
+  }
+  // One at a time, so that a long chain does not unwind by recursion.
+  void popChunk() {
+    auto next = kj::mv(first->next);
+    first = kj::mv(next);
+    if (first.get() == nullptr) last = nullptr;
+  }
 };
 
 }  // namespace nexus

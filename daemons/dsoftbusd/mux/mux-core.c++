@@ -283,7 +283,7 @@ kj::Maybe<MuxOutgoing> MuxCore::takeFrame() {
     }
   }
   KJ_IF_MAYBE (o, outgoing) {
-    if (o->frame.is<MuxData>()) counts.bytesSent += o->payload.size();
+    if (o->frame.is<MuxData>()) counts.bytesSent += o->frame.get<MuxData>().payload.size();
     KJ_IF_MAYBE (stream, lookUp(streamOf(o->frame))) afterChange(*stream);
   }
   return outgoing;

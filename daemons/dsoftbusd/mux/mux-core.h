@@ -10,6 +10,8 @@
 // Faults of the peer have a label (MuxReject) and a gravity: FATAL ends the session, since no correct peer sends that;
 // REFUSED is an OPEN that is answered with a RST; LATE is what crossed our RST or CLOSE on the way, and is dropped and
 // counted.
+#include <kj/vector.h>
+
 #include <deque>
 #include <map>
 

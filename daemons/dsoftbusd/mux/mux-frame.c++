@@ -34,6 +34,11 @@ EncodedMuxFrame frameOf(Type type, MuxStreamId stream, size_t fixed, kj::ArrayPt
   return {type, kj::mv(body)};
 }
 
+void requirePayload(const MuxData& data) {
+  KJ_REQUIRE(data.payload.size() > 0 && data.payload.size() <= MUX_MAX_DATA, "the payload's length",
+             data.payload.size());
+}
+
 kj::Maybe<MuxFrame> parseFields(uint8_t type, MuxStreamId stream, kj::ArrayPtr<const kj::byte> rest) {
   switch (type) {
     case OPEN:
@@ -129,8 +134,7 @@ EncodedMuxFrame encodeMuxFrame(const MuxFrame& frame) {
       return frameOf(OPEN_ACK, ack.stream, 0);
     }
     KJ_CASE_ONEOF(data, MuxData) {
-      KJ_REQUIRE(data.payload.size() > 0 && data.payload.size() <= MUX_MAX_DATA, "the payload's length",
-                 data.payload.size());
+      requirePayload(data);
       return frameOf(DATA, data.stream, 0, data.payload);
     }
     KJ_CASE_ONEOF(update, MuxWindowUpdate) {
@@ -150,6 +154,18 @@ EncodedMuxFrame encodeMuxFrame(const MuxFrame& frame) {
     }
   }
   KJ_UNREACHABLE;
+}
+
+EncodedMuxFrame encodeMuxHead(const MuxFrame& frame) {
+  if (!frame.is<MuxData>()) return encodeMuxFrame(frame);
+  auto& data = frame.get<MuxData>();
+  requirePayload(data);
+  return frameOf(DATA, data.stream, 0);
+}
+
+kj::ArrayPtr<const kj::byte> muxPayload(const MuxFrame& frame) {
+  if (!frame.is<MuxData>()) return nullptr;
+  return frame.get<MuxData>().payload;
 }
 
 }  // namespace nexus

@@ -84,4 +84,8 @@ struct EncodedMuxFrame {
 // another length than 1 to MUX_MAX_NAME are among them.
 EncodedMuxFrame encodeMuxFrame(const MuxFrame& frame);
 
+// The same without the payload of a DATA, which follows it: for a sender that puts the two together.
+EncodedMuxFrame encodeMuxHead(const MuxFrame& frame);
+kj::ArrayPtr<const kj::byte> muxPayload(const MuxFrame& frame);  // empty but for a DATA
+
 }  // namespace nexus

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <kj/compat/http.h>
 #include <kj/debug.h>
+#include <kj/vector.h>
 
 #include "daemons/dsoftbusd/bus-fixture.h"
 #include "daemons/dsoftbusd/handshake.h"

@@ -244,10 +244,8 @@ MuxOutgoing MuxStreamCore::takeControl() {
 
 MuxOutgoing MuxStreamCore::takeTurn() {
   if (sendQueue.size() > 0) {
-    auto payload = kj::heapArray<kj::byte>(kj::min(MUX_MAX_DATA, sendQueue.size()));
-    sendQueue.pop(payload);
-    MuxData data{id, payload};
-    return {data, kj::mv(payload)};
+    auto piece = sendQueue.take(MUX_MAX_DATA);
+    return {MuxData{id, piece.bytes}, kj::mv(piece.memory)};
   }
   KJ_ASSERT(owesClose);
   owesClose = false;

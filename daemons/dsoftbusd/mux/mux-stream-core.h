@@ -48,10 +48,10 @@ struct MuxWouldBlock {
 struct MuxAccepted {};
 using MuxSendResult = kj::OneOf<MuxAccepted, MuxWouldBlock, MuxReject>;
 
-// A frame to be sent. The view in a DATA points into `payload`, that in an OPEN into the stream's name.
+// A frame to be sent. The view in a DATA points into `memory`, that in an OPEN into the stream's name.
 struct MuxOutgoing {
   MuxFrame frame;
-  kj::Array<kj::byte> payload;
+  kj::Array<kj::byte> memory;
 };
 
 class MuxStreamCore {

@@ -189,13 +189,31 @@ kj::Maybe<kj::String> Mux::take(uint8_t type, kj::ArrayPtr<const kj::byte> body,
   return kj::str("a record of type ", type, " that is no frame of the mux");
 }
 
-kj::Promise<void> Mux::sendLoop(SendRecord send) {
-  for (;;) {
+// What is to be sent now, at most MAX_BATCH; null when there is nothing. Resolves when the last of it is written.
+kj::Maybe<kj::Promise<void>> Mux::sendBatch(SendRecord& send) {
+  kj::Maybe<kj::Promise<void>> written;
+  for (size_t bytes = 0; bytes < MAX_BATCH;) {
     auto outgoing = muxCore.takeFrame();
     KJ_IF_MAYBE (o, outgoing) {
-      auto encoded = encodeMuxFrame(o->frame);
+      auto head = encodeMuxHead(o->frame);
+      auto payload = muxPayload(o->frame);
+      written = send(head.type, head.body, payload);
+      bytes += head.body.size() + payload.size();
       changed(streamOf(o->frame));  // there may be room again
-      co_await send(encoded.type, encoded.body);
+    } else {
+      break;
+    }
+  }
+  return written;
+}
+
+kj::Promise<void> Mux::sendLoop(SendRecord send) {
+  kj::Promise<void> before = kj::READY_NOW;
+  for (;;) {
+    auto batch = sendBatch(send);
+    KJ_IF_MAYBE (written, batch) {
+      co_await before;
+      before = kj::mv(*written);
     } else {
       co_await work.wait();
     }

@@ -4,8 +4,9 @@
 // nothing of encryption, peers or policy.
 //
 // A stream is a kj::AsyncIoStream. Bytes wait here only within the bounds of mux-stream-core.h: a write goes on as the
-// peer's reader drains, and one stream that nobody reads holds up no other. One record of the mux is under way at a
-// time, so that what is urgent waits for no more than that.
+// peer's reader drains, and one stream that nobody reads holds up no other. Records are handed to the session in
+// batches of up to MAX_BATCH bytes; while one is written the next is sealed, so what is urgent waits for two of them at
+// most.
 #include <kj/async-io.h>
 #include <kj/function.h>
 #include <kj/refcount.h>
@@ -51,7 +52,8 @@ class Mux final : public kj::Refcounted {
   ~Mux() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Mux);
 
-  static constexpr kj::uint MAX_ACCEPTING = 16;  // calls of accept() at once; one more is OVERLOADED
+  static constexpr kj::uint MAX_ACCEPTING = 16;          // calls of accept() at once; one more is OVERLOADED
+  static constexpr size_t MAX_BATCH = 2 * MUX_MAX_DATA;  // bytes of payload that are handed over at once
 
   // ---- for programs
 
@@ -74,8 +76,10 @@ class Mux final : public kj::Refcounted {
   // ends. How many were.
   size_t recheck(Admit admit);
 
-  // Sends what is to be sent until cancelled; fails when `send` does.
-  using SendRecord = kj::Function<kj::Promise<void>(uint8_t type, kj::ArrayPtr<const kj::byte> body)>;
+  // Sends what is to be sent until cancelled; fails when `send` does. send: puts the record of that type, whose body is
+  // head and payload, behind those before it, has read them when it returns, and resolves when it is written.
+  using SendRecord = kj::Function<kj::Promise<void>(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                                                    kj::ArrayPtr<const kj::byte> payload)>;
   kj::Promise<void> sendLoop(SendRecord send);
 
   // Everything fails as DISCONNECTED from now on.
@@ -92,6 +96,7 @@ class Mux final : public kj::Refcounted {
   Signal work;  // something to send
   WaitQueue accepting;
 
+  kj::Maybe<kj::Promise<void>> sendBatch(SendRecord& send);
   kj::Maybe<MuxRejection> takeOpen(const MuxOpen& open, Admit& admit);
   void checkLive() const;
   void changed(MuxStreamId id);
