@@ -84,6 +84,12 @@ struct Dsoftbusd {
   # The first interval; it doubles up to announceMaxMs.
   announceMaxMs @17 :UInt32 = 15000;
   sandbox @18 :Bool = true;
+  mesh @20 :Text;
+  # 1 to 64 bytes: nodes with the same tag hear each other, all others are ignored. No secret and no protection. Empty: no tag.
+  multicastGroup6 @21 :Text = "ff02::4e58:5342";
+  # The IPv6 group of each link, beside multicastGroup.
+  links @22 :List(Text);
+  # The imports that are networks (each a NetworkManager): the node listens and announces itself on every one. Without it: "net".
 
   candidate @19 :List(Rule);
   # Dry run: a whole policy table beside `policy`. It decides nothing; where it would decide otherwise is counted and audited. Present,

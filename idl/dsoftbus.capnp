@@ -55,6 +55,8 @@ struct PeerInfo {
   ageMs @5 :UInt64;
   # Since its last announcement.
   services @6 :List(Text);
+  link @7 :Text;
+  # The name of the link over which it was heard last.
 }
 
 enum SessionState {
@@ -64,6 +66,10 @@ enum SessionState {
   ready @3;
   backoff @4;
   refused @5;
+  untrusted @6;
+  # Announces itself, but is not in the trust table: never dialled.
+  ignored @7;
+  # Its announcements are ignored: another mesh, another key than the trusted one.
 }
 
 interface PeerSession {

@@ -66,6 +66,7 @@ TEST_CASE("the smallest and the largest legal packets go both ways") {
   largest.services = KJ_MAP(i, kj::range(size_t(0), ANNOUNCE_MAX_SERVICES)) {
     return kj::heapString(name);
   };
+  largest.mesh = kj::heapString(name);
   packet = encoded(largest);
   CHECK(packet.size() == ANNOUNCE_MAX_BYTES);
   CHECK(decodeAnnounce(packet).get<Announce>() == largest);
@@ -195,6 +196,37 @@ TEST_CASE("the port is big-endian") {
   auto packet = encoded(announce);
   CHECK(packet[AT_PORT] == 1);
   CHECK(packet[AT_PORT + 1] == 2);
+}
+TEST_CASE("a mesh tag follows the services, where decoders of plain version 1 stop reading") {
+  auto plain = encoded(sample());
+  auto announce = sample();
+  announce.mesh = kj::str("lab");
+  auto packet = encoded(announce);
+  CHECK(packet.slice(0, plain.size()) == plain);
+  CHECK(kj::encodeHex(packet.slice(plain.size(), packet.size())) == "4d455348036c6162");
+  CHECK(decodeAnnounce(packet).get<Announce>() == announce);
+  CHECK(announce != sample());
+  CHECK(announce.clone() == announce);
+}
+
+TEST_CASE("a mesh tag is 1 to 64 bytes of UTF-8; cut off, empty or longer it is refused, not ignored") {
+  auto announce = sample();
+  announce.mesh = kj::str(kj::repeat('m', ANNOUNCE_MAX_NAME + 1));
+  CHECK(encodeError(announce) == AnnounceError{Kind::INVALID_INPUT, 0, "mesh tag length"});
+  announce.mesh = kj::str("lab");
+  auto packet = encoded(announce);
+  for (size_t cut = 1; cut <= 4; cut++) {  // with less of it the word MESH is not whole
+    CHECK(decodeError(packet.slice(0, packet.size() - cut)) == AnnounceError{Kind::TRUNCATED});
+  }
+  CHECK(decodeAnnounce(packet.slice(0, packet.size() - 5)).get<Announce>() == sample());
+  auto lengthAt = packet.size() - 4;
+  for (kj::byte length : {0, 65, 255}) {
+    packet[lengthAt] = length;
+    CHECK(decodeError(packet) == AnnounceError{Kind::INVALID_INPUT, 0, "mesh tag length"});
+  }
+  packet[lengthAt] = 3;
+  packet[lengthAt + 1] = 0xff;
+  CHECK(decodeError(packet) == AnnounceError{Kind::UTF8});
 }
 
 }  // namespace

@@ -11,12 +11,14 @@ namespace nexus {
 namespace {
 
 constexpr kj::byte MAGIC[] = {'N', 'X', 'S', 'B'};
+constexpr kj::byte MESH[] = {'M', 'E', 'S', 'H'};
 constexpr uint8_t VERSION = 1;
 
 using Kind = AnnounceError::Kind;
 constexpr kj::StringPtr DEVICE_ID_LENGTH = "device_id length"_kj;
 constexpr kj::StringPtr SERVICE_COUNT = "service count"_kj;
 constexpr kj::StringPtr SERVICE_NAME_LENGTH = "service name length"_kj;
+constexpr kj::StringPtr MESH_LENGTH = "mesh tag length"_kj;
 
 AnnounceError invalid(kj::StringPtr field) {
   return {Kind::INVALID_INPUT, 0, field};
@@ -76,12 +78,12 @@ Announce Announce::clone() const {
   auto names = KJ_MAP(s, services) {
     return kj::heapString(s);
   };
-  return {kj::heapString(deviceId), sessionPort, staticKey, kj::mv(names)};
+  return {kj::heapString(deviceId), sessionPort, staticKey, kj::mv(names), kj::heapString(mesh)};
 }
 
 bool Announce::operator==(const Announce& other) const {
   return deviceId == other.deviceId && sessionPort == other.sessionPort && staticKey == other.staticKey &&
-         services.asPtr() == other.services.asPtr();
+         services.asPtr() == other.services.asPtr() && mesh == other.mesh;
 }
 
 kj::String KJ_STRINGIFY(const AnnounceError& error) {
@@ -130,6 +132,13 @@ kj::OneOf<Announce, AnnounceError> decodeAnnounce(kj::ArrayPtr<const kj::byte> p
       KJ_IF_MAYBE (f, fault) return *f;
     }
     announce.services = names.finish();
+    auto extension = cursor.tryTake(sizeof(MESH));
+    KJ_IF_MAYBE (e, extension) {
+      if (*e == kj::arrayPtr(MESH, sizeof(MESH))) {
+        auto meshFault = readName(cursor, MESH_LENGTH, announce.mesh);
+        KJ_IF_MAYBE (fault, meshFault) return *fault;
+      }
+    }
     return kj::mv(announce);
   }
   return TRUNCATED;
@@ -141,6 +150,7 @@ kj::OneOf<kj::Array<kj::byte>, AnnounceError> encodeAnnounce(const Announce& ann
   for (auto& name : announce.services) {
     if (!isNameLength(name.size())) return invalid(SERVICE_NAME_LENGTH);
   }
+  if (announce.mesh.size() > ANNOUNCE_MAX_NAME) return invalid(MESH_LENGTH);
   kj::Vector<kj::byte> out(ANNOUNCE_MAX_BYTES);
   out.addAll(kj::arrayPtr(MAGIC, sizeof(MAGIC)));
   out.add(VERSION);
@@ -150,6 +160,10 @@ kj::OneOf<kj::Array<kj::byte>, AnnounceError> encodeAnnounce(const Announce& ann
   out.addAll(asBytes(announce.staticKey));
   out.add(announce.services.size());
   for (auto& name : announce.services) writeName(out, name);
+  if (announce.mesh.size() > 0) {
+    out.addAll(kj::arrayPtr(MESH, sizeof(MESH)));
+    writeName(out, announce.mesh);
+  }
   return out.releaseAsArray();
 }
 

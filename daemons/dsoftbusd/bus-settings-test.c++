@@ -78,10 +78,16 @@ TEST_CASE("a whole configuration becomes typed settings") {
   CHECK(s.rules.size() == 1);
   CHECK(s.ratePerSecond == 50);
   CHECK(s.rateBurst == 100);
-  CHECK(KJ_ASSERT_NONNULL(s.discovery.group) == IpAddress::v4(239, 42, 0, 1));
-  REQUIRE(s.discovery.unicastPeers.size() == 2);
-  CHECK(s.discovery.unicastPeers[0] == SocketAddress{IpAddress::v4(10, 0, 0, 7), 37020});
-  CHECK(s.discovery.unicastPeers[1].port == 4000);
+  auto& announce = s.discovery.announce;
+  REQUIRE(announce.groups.size() == 2);
+  CHECK(announce.groups[0] == IpAddress::v4(239, 42, 0, 1));
+  CHECK(announce.groups[1] == KJ_ASSERT_NONNULL(IpAddress::tryParse("ff02::4e58:5342")));
+  REQUIRE(s.links.size() == 1);
+  CHECK(s.links[0] == "net");
+  CHECK(s.mesh == "");
+  REQUIRE(announce.unicastPeers.size() == 2);
+  CHECK(announce.unicastPeers[0] == SocketAddress{IpAddress::v4(10, 0, 0, 7), 37020});
+  CHECK(announce.unicastPeers[1].port == 4000);
 }
 
 TEST_CASE("an identity is either a file or, when that is allowed, a test identity") {
@@ -165,6 +171,24 @@ TEST_CASE("the address of a trust entry is one host, with or without a port") {
   for (auto wrong : {"\"node-c\"", "\"*:34567\"", "\"10.0.0.9:0\"", "\"239.42.0.1\"", "\"10.0.0.9:34567x\""}) {
     refuses(changed("\"10.0.0.9\"", wrong), "trust entry \"node-c\": address \"");
   }
+}
+
+TEST_CASE("mesh, links and groups are taken as they are written, and refused where they make no sense") {
+  auto with = [](kj::StringPtr lines) { return changed("services =", kj::str(lines, "\nservices =").cStr()); };
+  auto checked = check(with("mesh = \"lab\"\nlinks = [\"net\", \"net2\"]\nmulticastGroup6 = \"\""));
+  REQUIRE(checked.is<BusSettings>());
+  auto& s = checked.get<BusSettings>();
+  CHECK(s.mesh == "lab");
+  CHECK(kj::strArray(s.links, " ") == "net net2");
+  CHECK(s.discovery.announce.groups.size() == 1);
+  refuses(with(kj::str("mesh = \"", kj::repeat('m', 65), "\"")), "mesh has at most 64 bytes");
+  refuses(with("links = []"), "links is empty");
+  refuses(with("links = [\"net\", \"net\"]"), "\"net\" is there twice");
+  refuses(with("links = [\"\"]"), "a name of an imported network is empty");
+  refuses(with("links = [\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]"), "at most 8 links");
+  refuses(with("multicastGroup6 = \"239.42.0.1\""), "multicastGroup6 \"239.42.0.1\" is no IPv6 multicast address");
+  refuses(with("multicastGroup6 = \"fe80::1\""), "is no IPv6 multicast address");
+  refuses(with("multicastGroup = \"ff02::1\""), "multicastGroup \"ff02::1\" is no IPv4 multicast address");
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ class Checker {
     if (config.getRatePerSecond() == 0 || config.getRateBurst() == 0) {
       return error("ratePerSecond and rateBurst must not be 0: to allow no calls, leave the policy empty");
     }
+    if (config.getMesh().size() > ANNOUNCE_MAX_NAME) return error("mesh has at most ", ANNOUNCE_MAX_NAME, " bytes");
     if (config.getMaxPeers() == 0) return error("maxPeers must not be 0");
     if (config.getAnnounceIntervalMs() < 100) return error("announceIntervalMs must be at least 100");
     if (config.getAnnounceMaxMs() < config.getAnnounceIntervalMs())
@@ -98,20 +99,17 @@ class Checker {
 
   kj::OneOf<DiscoverySettings, SettingsError> discovery() {
     DiscoverySettings settings;
-    settings.port = config.getDiscoveryPort();
-    settings.broadcast = config.getBroadcast();
-    settings.firstInterval = config.getAnnounceIntervalMs() * kj::MILLISECONDS;
-    settings.largestInterval = config.getAnnounceMaxMs() * kj::MILLISECONDS;
+    auto& announce = settings.announce;
+    announce.port = config.getDiscoveryPort();
+    announce.broadcast = config.getBroadcast();
+    announce.firstInterval = config.getAnnounceIntervalMs() * kj::MILLISECONDS;
+    announce.largestInterval = config.getAnnounceMaxMs() * kj::MILLISECONDS;
     settings.table.capacity = config.getMaxPeers();
     settings.table.timeToLive = config.getPeerTtlMs() * kj::MILLISECONDS;
-    if (config.getMulticastGroup().size() > 0) {
-      auto group = IpAddress::tryParse(config.getMulticastGroup());
-      bool isGroup = group.map([](const IpAddress& a) { return a.isV4() && a.isMulticast(); }).orDefault(false);
-      if (!isGroup)
-        return error("multicastGroup \"", config.getMulticastGroup(),
-                     "\" is no IPv4 multicast address; empty means none");
-      settings.group = group;
-    }
+    auto v4 = addGroup(announce, "multicastGroup", config.getMulticastGroup(), IpAddress::Family::V4);
+    KJ_IF_MAYBE (wrong, v4) return kj::mv(*wrong);
+    auto v6 = addGroup(announce, "multicastGroup6", config.getMulticastGroup6(), IpAddress::Family::V6);
+    KJ_IF_MAYBE (wrong, v6) return kj::mv(*wrong);
     kj::Vector<SocketAddress> unicast;
     for (auto text : config.getUnicastPeers()) {
       auto parsed = hostOf(text, config.getDiscoveryPort());
@@ -120,8 +118,23 @@ class Checker {
       else
         return error("unicastPeers: \"", text, "\" is no address; write 10.0.0.2 or 10.0.0.2:37020");
     }
-    settings.unicastPeers = unicast.releaseAsArray();
+    announce.unicastPeers = unicast.releaseAsArray();
     return kj::mv(settings);
+  }
+
+  kj::OneOf<kj::Array<kj::String>, SettingsError> links() {
+    kj::Vector<kj::String> names;
+    for (auto name : config.getLinks()) {
+      if (name.size() == 0) return error("links: a name of an imported network is empty");
+      for (auto& other : names) {
+        if (other == name) return error("links: \"", name, "\" is there twice");
+      }
+      names.add(kj::str(name));
+    }
+    if (!config.hasLinks()) names.add(kj::str("net"));
+    if (names.size() == 0) return error("links is empty: name at least one imported network");
+    if (names.size() > MAX_LINKS) return error("at most ", MAX_LINKS, " links");
+    return names.releaseAsArray();
   }
 
   bool usesTestKeys = false;
@@ -200,6 +213,19 @@ class Checker {
                  "\"; there are: ", there, ", and stream:NAME");
   }
 
+  kj::Maybe<SettingsError> addGroup(AnnounceSettings& settings, kj::StringPtr key, kj::StringPtr text,
+                                    IpAddress::Family family) {
+    if (text.size() == 0) return nullptr;
+    KJ_IF_MAYBE (group, IpAddress::tryParse(text)) {
+      if (group->family() == family && group->isMulticast()) {
+        settings.groups.add(*group);
+        return nullptr;
+      }
+    }
+    return error(key, " \"", text, "\" is no IPv", family == IpAddress::Family::V4 ? 4 : 6,
+                 " multicast address; empty means none");
+  }
+
   // "10.0.0.2" or "10.0.0.2:34567": one host.
   static kj::Maybe<SocketAddress> hostOf(kj::StringPtr text, uint16_t usualPort) {
     kj::Maybe<SocketAddress> result;
@@ -235,6 +261,8 @@ kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader co
   if (config.hasCandidate()) dryRun = kj::mv(candidate.get<kj::Array<PolicyRule>>());
   auto services = checker.services();
   KJ_IF_MAYBE (wrong, services.tryGet<SettingsError>()) return kj::mv(*wrong);
+  auto links = checker.links();
+  KJ_IF_MAYBE (wrong, links.tryGet<SettingsError>()) return kj::mv(*wrong);
   auto discovery = checker.discovery();
   KJ_IF_MAYBE (wrong, discovery.tryGet<SettingsError>()) return kj::mv(*wrong);
   return BusSettings{.nodeName = kj::str(config.getNodeName()),
@@ -242,6 +270,8 @@ kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader co
                      .usesTestKeys = checker.usesTestKeys,
                      .sessionPort = config.getSessionPort(),
                      .discovery = kj::mv(discovery.get<DiscoverySettings>()),
+                     .links = kj::mv(links.get<kj::Array<kj::String>>()),
+                     .mesh = kj::str(config.getMesh()),
                      .services = kj::mv(services.get<kj::Array<kj::String>>()),
                      .trust = kj::mv(peers),
                      .rules = kj::mv(rules.get<kj::Array<PolicyRule>>()),

@@ -19,6 +19,8 @@ struct BusSettings {
   bool usesTestKeys = false;  // a publicly known key of this node or of a peer
   uint16_t sessionPort = 0;
   DiscoverySettings discovery;
+  kj::Array<kj::String> links;     // names of the imported networks; at least one
+  kj::String mesh;                 // empty: none
   kj::Array<kj::String> services;  // announced
   kj::Array<TrustedPeer> trust;
   kj::Array<PolicyRule> rules;
@@ -30,6 +32,7 @@ struct SettingsError {
   kj::String sentence;
 };
 
+constexpr size_t MAX_LINKS = 8;
 constexpr size_t MAX_TRUSTED_PEERS = 64;
 
 // readSeed: the seed in the identity file of that path, or what is wrong with the file.

@@ -2,8 +2,6 @@
 
 #include <kj/debug.h>
 
-#include "daemons/dsoftbusd/net-transport.h"
-
 namespace nexus {
 
 namespace {
@@ -14,17 +12,14 @@ kj::Array<kj::byte> encodeOwn(const Announce& own) {
   return kj::mv(encoded.get<kj::Array<kj::byte>>());
 }
 
-// All ones after the prefix. Null where there is no such address (IPv6, /31, /32).
-kj::Maybe<IpAddress> broadcastOf(const IpAddress& address, kj::byte prefixLength) {
-  if (!address.isV4() || prefixLength > 30) return nullptr;
-  uint32_t hostBits = prefixLength == 0 ? ~uint32_t(0) : (uint32_t(1) << (32 - prefixLength)) - 1;
-  return IpAddress::v4(address.v4Value() | hostBits);
+kj::String meshText(kj::StringPtr mesh) {
+  return mesh.size() == 0 ? kj::str("no mesh") : kj::str("the mesh \"", mesh, "\"");
 }
 
 }  // namespace
 
-Discovery::Discovery(kj::Timer& timer, DiscoverySettings s, Announce announce, const TrustTable& trust, AuditLog& audit,
-                     BusObserver& observer, OnAddress onAddress)
+Discovery::Discovery(kj::Timer& timer, DiscoverySettings s, Announce announce, kj::ArrayPtr<const kj::String> names,
+                     const TrustTable& trust, AuditLog& audit, BusObserver& observer, OnRoutes onRoutes)
     : timer(timer),
       settings(kj::mv(s)),
       own(kj::mv(announce)),
@@ -32,127 +27,28 @@ Discovery::Discovery(kj::Timer& timer, DiscoverySettings s, Announce announce, c
       trust(trust),
       audit(audit),
       observer(observer),
-      onAddress(kj::mv(onAddress)),
+      onRoutes(kj::mv(onRoutes)),
       table(timer.now(), settings.table),
-      complaints(1, 10, 1) {}
-
-kj::Promise<void> Discovery::open(idl::NetworkManager::Client net) {
-  socket = nullptr;
-  groupJoined = false;
-  announced = false;
-  auto request = net.createUdpSocketRequest();
-  request.getLocal().getAddress().setAny();
-  request.getLocal().setPort(settings.port);
-  auto response = co_await request.send();
-  KJ_REQUIRE(response.getOutcome() == idl::Outcome::OK, "the discovery port cannot be bound", settings.port,
-             outcomeText(response.getOutcome()));
-  auto udp = response.getSocket();
-  KJ_IF_MAYBE (group, settings.group) {
-    auto join = udp.joinGroupRequest();
-    group->toIdl(join.initGroup());
-    auto outcome = (co_await join.send()).getOutcome();
-    groupJoined = outcome == idl::Outcome::OK;
-    if (!groupJoined) KJ_LOG(WARNING, "discovery group not joined", *group, outcomeText(outcome));
+      complaints(1, 10, 1),
+      expiring(expireLoop().eagerlyEvaluate(
+          [](kj::Exception&& exception) { KJ_LOG(ERROR, "peers no longer age", exception); })) {
+  auto list = kj::heapArrayBuilder<kj::Own<DiscoveryLink>>(names.size());
+  for (size_t i = 0; i < names.size(); i++) {
+    list.add(kj::heap<DiscoveryLink>(
+        timer, settings.announce, names[i], packet, counts, observer,
+        [this, i](const SocketAddress& from, kj::ArrayPtr<const kj::byte> datagram) { take(i, from, datagram); }));
   }
-  auto config = co_await net.getConfigRequest().send();
-  takeConfig(config.getConfig());
-  socket = kj::mv(udp);
-  stack = kj::mv(net);
+  links = list.finish();
 }
 
-kj::Promise<void> Discovery::run() {
-  return announceLoop()
-      .exclusiveJoin(answerLoop())
-      .exclusiveJoin(receiveLoop())
-      .exclusiveJoin(expireLoop())
-      .exclusiveJoin(configLoop());
+void Discovery::setServices(kj::Array<kj::String> services) {
+  if (services.asPtr() == own.services.asPtr()) return;
+  own.services = kj::mv(services);
+  packet = encodeOwn(own);
+  for (auto& link : links) link->announceAgain();
 }
 
-// ---- announcing
-
-kj::Promise<void> Discovery::announceLoop() {
-  auto interval = settings.firstInterval;
-  for (;;) {
-    co_await announceOnce();
-    co_await timer.afterDelay(interval);
-    interval = kj::min(interval * 2, settings.largestInterval);
-  }
-}
-
-kj::Promise<void> Discovery::announceOnce() {
-  kj::Vector<Target> targets;
-  KJ_IF_MAYBE (group, settings.group) targets.add(Target{Way::MULTICAST, {*group, settings.port}});
-  if (settings.broadcast) {
-    for (auto& to : broadcasts) targets.add(Target{Way::BROADCAST, to});
-  }
-  for (auto& to : settings.unicastPeers) targets.add(Target{Way::UNICAST, to});
-  for (auto& target : targets) co_await announceTo(target);
-  if (!announced && counts.sent > 0) {
-    announced = true;
-    if (groupJoined || settings.group == nullptr) observer.onDiscoveryUp();
-  }
-}
-
-// A target that cannot be reached does not keep the others from being told; the stack's end is an exception.
-kj::Promise<void> Discovery::announceTo(Target target) {
-  auto request = KJ_ASSERT_NONNULL(socket).sendToRequest();
-  target.to.toIdl(request.initTo());
-  request.setData(packet);
-  auto outcome = (co_await request.send()).getOutcome();
-  if (outcome != idl::Outcome::OK) {
-    if (counts.sendFailures++ == 0) KJ_LOG(WARNING, "an announcement was not sent", target.to, outcomeText(outcome));
-    co_return;
-  }
-  counts.sent++;
-  if (!wayLogged) {
-    wayLogged = true;
-    static constexpr kj::StringPtr NAMES[] = {"multicast"_kj, "broadcast"_kj, "unicast"_kj};
-    auto way = NAMES[uint8_t(target.way)];
-    KJ_LOG(INFO, "the first announcement left", way, target.to);
-  }
-  observer.onAnnounceSent();
-}
-
-kj::Promise<void> Discovery::answerLoop() {
-  for (;;) {
-    while (answers.empty()) co_await answerWanted.wait();
-    auto to = answers.front();
-    answers.pop_front();
-    co_await announceTo(Target{Way::UNICAST, to});
-  }
-}
-
-kj::Promise<void> Discovery::configLoop() {
-  uint32_t known = 0;
-  for (;;) {
-    auto request = KJ_ASSERT_NONNULL(stack).getConfigRequest();
-    request.setKnown(known);
-    auto response = co_await request.send();
-    known = response.getConfig().getGeneration();
-    takeConfig(response.getConfig());
-  }
-}
-
-void Discovery::takeConfig(idl::NetConfig::Reader config) {
-  broadcasts.clear();
-  for (auto address : config.getAddresses()) {
-    KJ_IF_MAYBE (to, broadcastOf(IpAddress::fromIdl(address.getAddress()), address.getPrefixLength())) {
-      broadcasts.add(SocketAddress{*to, settings.port});
-    }
-  }
-}
-
-// ---- listening
-
-kj::Promise<void> Discovery::receiveLoop() {
-  for (;;) {
-    auto response = co_await KJ_ASSERT_NONNULL(socket).recvFromRequest().send();
-    counts.received++;
-    take(SocketAddress::fromIdl(response.getFrom()), response.getData());
-  }
-}
-
-void Discovery::take(const SocketAddress& from, kj::ArrayPtr<const kj::byte> datagram) {
+void Discovery::take(size_t link, const SocketAddress& from, kj::ArrayPtr<const kj::byte> datagram) {
   if (!table.admit(from.address, timer.now())) {
     counts.flooded++;
     return;
@@ -171,42 +67,41 @@ void Discovery::take(const SocketAddress& from, kj::ArrayPtr<const kj::byte> dat
       } else if (announce.sessionPort == 0) {
         counts.malformed++;
       } else {
-        hear(kj::mv(announce), from.address);
+        hear(link, kj::mv(announce), from.address);
       }
     }
   }
 }
 
-void Discovery::hear(Announce announce, const IpAddress& from) {
+void Discovery::hear(size_t link, Announce announce, const IpAddress& from) {
+  SocketAddress at{from, announce.sessionPort};
+  if (announce.mesh != own.mesh) {
+    counts.otherMesh++;
+    ignore(announce, at,
+           kj::str("it announces itself in ", meshText(announce.mesh), ", this node is in ", meshText(own.mesh)));
+    return;
+  }
   auto maybeTrusted = trust.findByDeviceId(announce.deviceId);
   KJ_IF_MAYBE (peer, maybeTrusted) {
-    if (!isKnown(announce)) {
-      // Somebody else says that it is this peer, or the trust table has a wrong key. Never dialled.
-      counts.wrongKey++;
-      if (complaints.tryTake("", timer.now())) {
-        KJ_LOG(WARNING, "identity mismatch: an announcement has another static key than the trust table", peer->name,
-               from);
-        audit.append(peer->name, "", "announce", CallStatus::UNAUTHENTICATED, 0);
-      }
-      return;
-    }
+    if (!isKnown(announce)) return takeWrongKey(announce, at, peer->name);
   }
   bool trusted = maybeTrusted != nullptr;
   auto deviceId = kj::str(announce.deviceId);
-  SocketAddress at{from, announce.sessionPort};
-  auto result = table.hear(kj::mv(announce), from, trusted, timer.now());
+  auto result = table.hear(kj::mv(announce), {from, link}, trusted, timer.now());
   if (result == PeerTable::Heard::LEARNED) {
     KJ_IF_MAYBE (peer, maybeTrusted) {
       auto& name = peer->name;
       KJ_LOG(INFO, "peer learned", name, at, deviceId);
-      answer(SocketAddress{from, settings.port});
+      links[link]->answer(SocketAddress{from, settings.announce.port});
     } else if (complaints.tryTake("", timer.now())) {
       KJ_LOG(WARNING, "a device that is not in the trust table announces itself", at, deviceId);
     }
     observer.onPeerLearned(deviceId);
   }
-  if (result != PeerTable::Heard::UNCHANGED) changed.fire();
-  if (trusted && result != PeerTable::Heard::REFUSED) onAddress(deviceId, at);
+  bool wasIgnored = ignoredPeers.forget(deviceId);
+  if (wasIgnored) ignoredChanges++;
+  if (wasIgnored || result != PeerTable::Heard::UNCHANGED) changed.fire();
+  if (trusted && result != PeerTable::Heard::REFUSED) tellRoutes(deviceId);
   heard.fire();
 }
 
@@ -220,37 +115,65 @@ bool Discovery::isKnown(const Announce& announce) const {
 
 void Discovery::trustChanged() {
   for (auto& deviceId : table.retrust([this](const Announce& announce) { return isKnown(announce); })) {
-    auto& peer = KJ_ASSERT_NONNULL(table.peek(deviceId));
-    onAddress(deviceId, SocketAddress{peer.address, peer.announce.sessionPort});
-    answer(SocketAddress{peer.address, settings.port});
+    auto& place = KJ_ASSERT_NONNULL(table.peek(deviceId)).place();
+    tellRoutes(deviceId);
+    links[place.link]->answer(SocketAddress{place.address, settings.announce.port});
   }
   changed.fire();
 }
 
-void Discovery::answer(const SocketAddress& to) {
-  if (answers.size() >= MAX_ANSWERS) {
-    counts.answersDropped++;
-    return;
+// Somebody else says that it is this peer, or the trust table has a wrong key. Never dialled.
+void Discovery::takeWrongKey(const Announce& announce, const SocketAddress& at, kj::StringPtr peer) {
+  counts.wrongKey++;
+  ignore(announce, at, "it announces another static key than the trust table has");
+  if (!complaints.tryTake("", timer.now())) return;
+  KJ_LOG(WARNING, "identity mismatch: an announcement has another static key than the trust table", peer, at);
+  audit.append(peer, "", "announce", CallStatus::UNAUTHENTICATED, 0);
+}
+
+void Discovery::ignore(const Announce& announce, const SocketAddress& at, kj::StringPtr reason) {
+  if (ignoredPeers.note(announce.deviceId, at, reason, timer.now())) {
+    ignoredChanges++;
+    changed.fire();
   }
-  answers.push_back(to);
-  answerWanted.fire();
+  heard.fire();
+}
+
+void Discovery::tellRoutes(kj::StringPtr deviceId) {
+  kj::Vector<PeerRoute> routes;
+  KJ_IF_MAYBE (peer, table.peek(deviceId)) {
+    for (auto& seen : peer->places) {
+      routes.add(PeerRoute{seen.place.link, {seen.place.address, peer->announce.sessionPort}});
+    }
+  }
+  onRoutes(deviceId, routes);
 }
 
 kj::Promise<void> Discovery::expireLoop() {
   for (;;) {
-    KJ_IF_MAYBE (at, table.nextExpiry()) {
+    auto next = table.nextExpiry();
+    for (auto& entry : ignoredPeers.all()) {
+      auto end = entry.lastHeard + settings.table.timeToLive;
+      next = kj::min(end, next.orDefault(end));
+    }
+    KJ_IF_MAYBE (at, next) {
       co_await timer.atTime(kj::max(timer.now(), *at));
+      expire();
     } else {
       co_await heard.wait();
-      continue;
     }
-    auto gone = table.expire(timer.now());
-    for (auto& deviceId : gone) {
-      KJ_LOG(INFO, "peer aged out", deviceId);
-      if (trust.findByDeviceId(deviceId) != nullptr) onAddress(deviceId, nullptr);
-    }
-    if (gone.size() > 0) changed.fire();
   }
+}
+
+void Discovery::expire() {
+  auto touched = table.expire(timer.now());
+  for (auto& deviceId : touched) {
+    if (table.peek(deviceId) == nullptr) KJ_LOG(INFO, "peer aged out", deviceId);
+    if (trust.findByDeviceId(deviceId) != nullptr) tellRoutes(deviceId);
+  }
+  bool fewerIgnored = ignoredPeers.expire(timer.now(), settings.table.timeToLive);
+  if (fewerIgnored) ignoredChanges++;
+  if (fewerIgnored || touched.size() > 0) changed.fire();
 }
 
 }  // namespace nexus

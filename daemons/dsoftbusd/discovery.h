@@ -1,70 +1,59 @@
 #pragma once
-// Finds the other nodes: announces this one on UDP and listens for the others. Announcements go to the multicast group,
-// to the subnet broadcast address and to configured addresses, at the start and then after 1 s, doubling to 15 s,
-// without jitter. What is heard is hearsay: it fills the peer table and tells the links where a trusted peer may be
-// dialled; the handshake decides who is there. Owned by dsoftbusd; run() once for each netstackd, the table outlives
-// it.
+// Finds the other nodes: what is heard on the links of this node fills the peer table, and tells the bus where a
+// trusted peer may be dialled. It is hearsay; the handshake decides who is there. Announcements leave on every link to
+// its multicast groups, broadcast addresses and to configured addresses, at the start and then after 1 s, doubling to
+// 15 s, without jitter. Owned by dsoftbusd; the links open and run once for each netstackd, the table outlives them.
 #include <kj/function.h>
 #include <kj/timer.h>
 
-#include <deque>
-
 #include "daemons/dsoftbusd/audit-log.h"
-#include "daemons/dsoftbusd/bus-observer.h"
+#include "daemons/dsoftbusd/discovery-link.h"
+#include "daemons/dsoftbusd/ignored-peers.h"
+#include "daemons/dsoftbusd/peer-routes.h"
 #include "daemons/dsoftbusd/peer-table.h"
-#include "daemons/dsoftbusd/signal.h"
 #include "daemons/dsoftbusd/trust-table.h"
-#include "idl/net.capnp.h"
 
 namespace nexus {
 
 struct DiscoverySettings {
-  uint16_t port = 37020;
-  kj::Maybe<IpAddress> group;  // IPv4 multicast
-  bool broadcast = true;
-  kj::Array<SocketAddress> unicastPeers;
-  kj::Duration firstInterval = 1 * kj::SECONDS;
-  kj::Duration largestInterval = 15 * kj::SECONDS;
+  AnnounceSettings announce;
   PeerTableLimits table{};
 };
 
 class Discovery {
  public:
-  // Where a trusted peer is, or null when its announcements have aged out.
-  using OnAddress = kj::Function<void(kj::StringPtr deviceId, kj::Maybe<SocketAddress>)>;
+  // Where a trusted peer is, best first; empty when its announcements have aged out.
+  using OnRoutes = kj::Function<void(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute>)>;
 
-  // own: what is announced. trust, audit and observer outlive this.
-  Discovery(kj::Timer& timer, DiscoverySettings settings, Announce own, const TrustTable& trust, AuditLog& audit,
-            BusObserver& observer, OnAddress onAddress);
+  // own: what is announced; a node hears only those of its own mesh. links: the names of the links, for people.
+  // trust, audit and observer outlive this.
+  Discovery(kj::Timer& timer, DiscoverySettings settings, Announce own, kj::ArrayPtr<const kj::String> links,
+            const TrustTable& trust, AuditLog& audit, BusObserver& observer, OnRoutes onRoutes);
   KJ_DISALLOW_COPY_AND_MOVE(Discovery);
 
-  // Opens the socket; fails with a sentence when the stack refuses it.
-  kj::Promise<void> open(idl::NetworkManager::Client net);
+  // One link: opens the socket (fails with a sentence when the stack refuses it), then announces and listens until the
+  // stack fails.
+  kj::Promise<void> open(size_t link, idl::NetworkManager::Client net) { return links[link]->open(kj::mv(net)); }
+  kj::Promise<void> run(size_t link) { return links[link]->run(); }
 
-  // Announces and listens on the open socket until the stack fails.
-  kj::Promise<void> run();
+  // Announces other services from now on; at most ANNOUNCE_MAX_SERVICES.
+  void setServices(kj::Array<kj::String> services);
 
   // The trust table was replaced: tells where the trusted peers are that were heard already.
   void trustChanged();
 
   const PeerTable& peers() const { return table; }
+  const IgnoredPeers& ignored() const { return ignoredPeers; }
+  kj::StringPtr linkName(size_t link) const { return links[link]->name(); }
+  kj::StringPtr wayInUse(size_t link) const { return links[link]->wayInUse(); }
+
+  // Grows with every change of what peers() and ignored() show; counts of what is ignored excepted.
+  uint32_t generation() const { return table.generation() + ignoredChanges; }
   kj::Promise<void> whenChanged() { return changed.wait(); }
 
-  struct Counters {
-    uint64_t sent = 0, sendFailures = 0, received = 0, flooded = 0, malformed = 0, own = 0, wrongKey = 0,
-             answersDropped = 0;
-  };
-  const Counters& counters() const { return counts; }
+  const DiscoveryCounters& counters() const { return counts; }
 
  private:
-  static constexpr size_t MAX_ANSWERS = 16;
-
-  enum class Way { MULTICAST, BROADCAST, UNICAST };
-  struct Target {
-    Way way;
-    SocketAddress to;
-  };
-
   kj::Timer& timer;
   DiscoverySettings settings;
   Announce own;
@@ -72,32 +61,24 @@ class Discovery {
   const TrustTable& trust;
   AuditLog& audit;
   BusObserver& observer;
-  OnAddress onAddress;
+  OnRoutes onRoutes;
   PeerTable table;
+  IgnoredPeers ignoredPeers;
+  uint32_t ignoredChanges = 0;
   RateLimiter complaints;  // log lines and audit records about what others send
-  Signal changed, heard, answerWanted;
-  std::deque<SocketAddress> answers;  // new peers to be told, at most MAX_ANSWERS
-  Counters counts;
-  bool wayLogged = false;
+  Signal changed, heard;
+  DiscoveryCounters counts;
+  kj::Array<kj::Own<DiscoveryLink>> links;
+  kj::Promise<void> expiring;
 
-  kj::Maybe<idl::NetworkManager::Client> stack;
-  kj::Maybe<idl::UdpSocket::Client> socket;
-  bool groupJoined = false;
-  bool announced = false;  // on this stack
-  kj::Vector<SocketAddress> broadcasts;
-
-  kj::Promise<void> announceLoop();
-  kj::Promise<void> announceOnce();
-  kj::Promise<void> announceTo(Target target);
-  kj::Promise<void> answerLoop();
-  kj::Promise<void> receiveLoop();
-  kj::Promise<void> expireLoop();
-  kj::Promise<void> configLoop();
-  void takeConfig(idl::NetConfig::Reader config);
-  void take(const SocketAddress& from, kj::ArrayPtr<const kj::byte> datagram);
-  void hear(Announce announce, const IpAddress& from);
+  void take(size_t link, const SocketAddress& from, kj::ArrayPtr<const kj::byte> datagram);
+  void hear(size_t link, Announce announce, const IpAddress& from);
   bool isKnown(const Announce& announce) const;
-  void answer(const SocketAddress& to);
+  void takeWrongKey(const Announce& announce, const SocketAddress& at, kj::StringPtr peer);
+  void ignore(const Announce& announce, const SocketAddress& at, kj::StringPtr reason);
+  void tellRoutes(kj::StringPtr deviceId);
+  kj::Promise<void> expireLoop();
+  void expire();
 };
 
 }  // namespace nexus

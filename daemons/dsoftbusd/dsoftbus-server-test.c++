@@ -19,6 +19,7 @@ struct Fixture {
   SimNetwork network{sim.timer};
   kj::Own<BusNode> a, b;
   BusObserver observer;
+  kj::String linkName = kj::str("net");
   kj::Own<Discovery> discovery;
   kj::Maybe<idl::DSoftBus::Client> bus;
 
@@ -28,8 +29,8 @@ struct Fixture {
     a = kj::heap<BusNode>(sim, network, "node-a", IpAddress::v4(10, 42, 0, 10), kj::arrayPtr(TRUSTED_BY_A, 1));
     b = kj::heap<BusNode>(sim, network, "node-b", IpAddress::v4(10, 42, 0, 11), kj::arrayPtr(TRUSTED_BY_B, 1));
     Announce own{kj::str(a->own.deviceId()), BusNode::PORT, a->own.publicIdentity().staticKey, nullptr};
-    discovery = kj::heap<Discovery>(sim.timer, DiscoverySettings(), kj::mv(own), a->trust, a->audit, observer,
-                                    [](kj::StringPtr, kj::Maybe<SocketAddress>) {});
+    discovery = kj::heap<Discovery>(sim.timer, DiscoverySettings(), kj::mv(own), kj::arrayPtr(&linkName, 1), a->trust,
+                                    a->audit, observer, [](kj::StringPtr, kj::ArrayPtr<const PeerRoute>) {});
     bus = newDSoftBusServer(*a->bus, *discovery, a->audit, sim.timer,
                             [this] { return PolicyTable{a->trust.all(), a->rules}; });
   }
@@ -137,8 +138,8 @@ struct StreamFixture : Fixture {
 
   StreamFixture() {
     Announce own{kj::str(b->own.deviceId()), BusNode::PORT, b->own.publicIdentity().staticKey, nullptr};
-    discoveryB = kj::heap<Discovery>(sim.timer, DiscoverySettings(), kj::mv(own), b->trust, b->audit, observer,
-                                     [](kj::StringPtr, kj::Maybe<SocketAddress>) {});
+    discoveryB = kj::heap<Discovery>(sim.timer, DiscoverySettings(), kj::mv(own), kj::arrayPtr(&linkName, 1), b->trust,
+                                     b->audit, observer, [](kj::StringPtr, kj::ArrayPtr<const PeerRoute>) {});
     a->knows(*b);
     a2b = sim.run(ask("node-b")).getSession();
     auto request = newDSoftBusServer(*b->bus, *discoveryB, b->audit, sim.timer, [this] {

@@ -3,6 +3,7 @@
 #include <kj/debug.h>
 
 #include "daemons/dsoftbusd/mux-stream-server.h"
+#include "daemons/dsoftbusd/peer-report.h"
 
 namespace nexus {
 
@@ -101,7 +102,9 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
     auto known = context.getParams().getKnown();
     auto place = wait();
     while (generation() == known) co_await whenChanged();
-    fill(context.getResults());
+    auto results = context.getResults();
+    results.setGeneration(generation());
+    reportPeers(bus, discovery, timer.now(), results);
   }
 
   kj::Promise<void> session(SessionContext context) override {
@@ -127,7 +130,7 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
         co_await link->whenChanged();
       }
     }
-    bool heard = discovery.peers().peek(name) != nullptr;
+    bool heard = discovery.peers().peek(name) != nullptr || discovery.ignored().find(name) != nullptr;
     context.getResults().setOutcome(heard ? idl::DSoftBus::Outcome::NOT_TRUSTED : idl::DSoftBus::Outcome::UNKNOWN_PEER);
   }
 
@@ -188,49 +191,11 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
 
   // One number for the table and all links; never 0.
   uint32_t generation() {
-    uint32_t sum = discovery.peers().generation() + bus.generation();
+    uint32_t sum = discovery.generation() + bus.generation();
     return sum == 0 ? 1 : sum;
   }
 
   kj::Promise<void> whenChanged() { return discovery.whenChanged().exclusiveJoin(bus.whenChanged()); }
-
-  void fill(PeersResults::Builder results) {
-    auto heard = discovery.peers().all();
-    kj::Vector<const Peer*> strangers;
-    for (auto* peer : heard) {
-      if (bus.findLink(peer->announce.deviceId) == nullptr) strangers.add(peer);
-    }
-    results.setGeneration(generation());
-    auto list = results.initPeers(bus.links().size() + strangers.size());
-    size_t at = 0;
-    for (auto& link : bus.links()) {
-      auto out = list[at++];
-      auto& trusted = link->peer();
-      out.setName(trusted.name);
-      auto& deviceId = link->knownAs().deviceId;
-      out.setDeviceId(deviceId);
-      out.setState(link->state());
-      out.setReason(link->reason());
-      KJ_IF_MAYBE (peer, discovery.peers().peek(deviceId))
-        fillHeard(out, *peer);
-      else
-        out.initAddress().initAddress().setAny();
-    }
-    for (auto* peer : strangers) {
-      auto out = list[at++];
-      out.setDeviceId(peer->announce.deviceId);
-      out.setState(idl::SessionState::IDLE);
-      out.setReason("announced, but not in the trust table");
-      fillHeard(out, *peer);
-    }
-  }
-
-  void fillHeard(idl::PeerInfo::Builder out, const Peer& peer) {
-    SocketAddress{peer.address, peer.announce.sessionPort}.toIdl(out.initAddress());
-    out.setAgeMs((timer.now() - peer.lastHeard) / kj::MILLISECONDS);
-    auto services = out.initServices(peer.announce.services.size());
-    for (auto i : kj::indices(peer.announce.services)) services.set(i, peer.announce.services[i]);
-  }
 };
 
 }  // namespace

@@ -3,16 +3,12 @@
 #include <kj/debug.h>
 
 #include "daemons/dsoftbusd/dsoftbus-server.h"
-#include "daemons/dsoftbusd/net-transport.h"
 #include "daemons/dsoftbusd/remote/package-backend.h"
 #include "daemons/dsoftbusd/service-backends.h"
 
 namespace nexus {
 
 namespace {
-
-constexpr kj::Duration FIRST_STACK_DELAY = 100 * kj::MILLISECONDS;
-constexpr kj::Duration LARGEST_STACK_DELAY = 3 * kj::SECONDS;
 
 kj::Array<RemoteProxy::Backend> backends(Dsoftbusd::Imports& imports) {
   kj::Vector<RemoteProxy::Backend> list;
@@ -32,7 +28,7 @@ Announce announceOf(const BusSettings& settings) {
     return kj::str(name);
   };
   return Announce{kj::str(settings.identity.deviceId()), settings.sessionPort,
-                  settings.identity.publicIdentity().staticKey, kj::mv(services)};
+                  settings.identity.publicIdentity().staticKey, kj::mv(services), kj::str(settings.mesh)};
 }
 
 }  // namespace
@@ -40,9 +36,7 @@ Announce announceOf(const BusSettings& settings) {
 Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& entropy, BusObserver& observer,
                      RemoteProxyObserver& proxyObserver, LinkLimits limits)
     : settings(kj::mv(s)),
-      network(imports.network),
       timer(timer),
-      observer(observer),
       started(timer.now()),
       auditLog(timer),
       policy(kj::mv(settings.rules), kj::mv(settings.candidate)),
@@ -51,70 +45,22 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
       proxy(timer, policy, rate, auditLog, proxyObserver, backends(imports)),
       context{settings.identity, timer, entropy, proxy, auditLog, observer, limits},
       bus(context, trust),
-      discovery(timer, kj::mv(settings.discovery), announceOf(settings), trust, auditLog, observer,
-                [this](kj::StringPtr deviceId, kj::Maybe<SocketAddress> at) {
-                  KJ_IF_MAYBE (address, at) {
-                    PeerRoute route{0, *address};
-                    bus.setRoutes(deviceId, kj::arrayPtr(&route, 1));
-                  } else {
-                    bus.setRoutes(deviceId, nullptr);
-                  }
-                }),
-      stackState(kj::str("waits for the network stack")) {}
+      discovery(
+          timer, kj::mv(settings.discovery), announceOf(settings), settings.links, trust, auditLog, observer,
+          [this](kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes) { bus.setRoutes(deviceId, routes); }) {
+  KJ_REQUIRE(imports.networks.size() == settings.links.size(), "one network for each link");
+  for (auto i : kj::indices(settings.links)) {
+    links.add(kj::heap<NodeLink>(i, settings.links[i], *imports.networks[i], settings.sessionPort, timer, bus,
+                                 discovery, observer));
+  }
+}
 
 Dsoftbusd::~Dsoftbusd() noexcept(false) = default;
 
 kj::Promise<void> Dsoftbusd::run() {
-  Backoff backoff(FIRST_STACK_DELAY, LARGEST_STACK_DELAY);
-  for (;;) {
-    auto openedBefore = stacksOpened;
-    co_await kj::evalNow([this] { return runOnStack(); }).catch_([this](kj::Exception&& exception) {
-      stackState = kj::str("the network stack was lost: ", exception.getDescription());
-    });
-    bus.setTransport(0, nullptr);
-    KJ_LOG(WARNING, "opens the network again", stackState);
-    if (stacksOpened > openedBefore) backoff.reset();
-    co_await timer.afterDelay(backoff.next());
-  }
-}
-
-// Everything on one netstackd, until that is gone.
-kj::Promise<void> Dsoftbusd::runOnStack() {
-  auto net = network.get();
-  co_await waitForAddress(net);
-  auto acceptor = newNetAcceptor(co_await listen(net));
-  co_await discovery.open(net);
-  auto transport = newNetTransport(net);
-  stacksOpened++;
-  stackState = kj::str("listens on port ", settings.sessionPort);
-  observer.onTransportUp();
-  bus.setTransport(0, *transport);
-  KJ_DEFER(bus.setTransport(0, nullptr));
-  co_await discovery.run().exclusiveJoin(bus.acceptLoop(*acceptor)).exclusiveJoin(network.whenLost());
-  stackState = kj::str("the network stack ended");
-}
-
-kj::Promise<void> Dsoftbusd::waitForAddress(idl::NetworkManager::Client net) {
-  uint32_t known = 0;
-  for (;;) {
-    auto request = net.getConfigRequest();
-    request.setKnown(known);
-    auto response = co_await request.send();
-    auto config = response.getConfig();
-    if (config.getAddresses().size() > 0) co_return;
-    stackState = kj::str("waits for an address");
-    known = config.getGeneration();
-  }
-}
-
-kj::Promise<idl::TcpListener::Client> Dsoftbusd::listen(idl::NetworkManager::Client net) {
-  auto request = net.createTcpListenerRequest();
-  request.initLocal().initAddress().setAny();
-  request.getLocal().setPort(settings.sessionPort);
-  auto response = co_await request.send();
-  KJ_REQUIRE(response.getOutcome() == idl::Outcome::OK, "the session port cannot be opened", settings.sessionPort,
-             outcomeText(response.getOutcome()));
-  co_return response.getListener();
+  kj::Vector<kj::Promise<void>> running;
+  for (auto& link : links) running.add(link->run());
+  return kj::joinPromisesFailFast(running.releaseAsArray());
 }
 
 Bus::TrustChange Dsoftbusd::applyTrust(kj::Array<TrustedPeer> peers) {
@@ -159,6 +105,7 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   auto& d = discovery.counters();
   add("discovery.sent", d.sent), add("discovery.sendFailures", d.sendFailures), add("discovery.received", d.received);
   add("discovery.flooded", d.flooded), add("discovery.malformed", d.malformed), add("discovery.wrongKey", d.wrongKey);
+  add("discovery.otherMesh", d.otherMesh), add("discovery.ignoredForgotten", discovery.ignored().forgotten());
   add("discovery.own", d.own), add("discovery.answersDropped", d.answersDropped);
   auto& p = discovery.peers().counters();
   add("discovery.peersEvicted", p.evicted), add("discovery.peersExpired", p.expired);
@@ -182,11 +129,16 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
     add(NAMES[i], proxy.count(verdict));
   }
   add("audit.dropped", auditLog.droppedCount()), add("audit.unlogged", auditLog.unloggedCount());
-  add("stack.opened", stacksOpened);
+  uint64_t opened = 0, up = 0;
+  for (auto& link : links) opened += link->opened(), up += link->isUp() ? 1 : 0;
+  add("stack.opened", opened), add("stack.upNow", up);
   status.setDaemon("dsoftbusd");
-  status.setHealth(stackState.startsWith("listens") ? idl::DaemonStatus::Health::UP
-                                                    : idl::DaemonStatus::Health::DEGRADED);
-  status.setDetail(kj::str(settings.nodeName, ": ", stackState, ", ", live, " live sessions"));
+  status.setHealth(up == links.size() ? idl::DaemonStatus::Health::UP : idl::DaemonStatus::Health::DEGRADED);
+  auto states = KJ_MAP(link, links) {
+    auto way = link->isUp() ? kj::str(", discovery by ", discovery.wayInUse(&link - links.begin())) : kj::String();
+    return kj::str(link->name(), " ", link->state(), way);
+  };
+  status.setDetail(kj::str(settings.nodeName, ": ", kj::strArray(states, "; "), "; ", live, " live sessions"));
   status.setUptimeMs((timer.now() - started) / kj::MILLISECONDS);
   auto list = status.initCounters(counters.size());
   for (auto i : kj::indices(counters)) {

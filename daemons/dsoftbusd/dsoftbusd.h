@@ -1,10 +1,11 @@
 #pragma once
 // One node of the bus: discovery, sessions, proxy and the capability, wired together and kept running while the network
-// stack comes and goes. Owned by main, or by a test, which hands in the network, the services, time and randomness.
-// Knows nothing of processes, sockets of the kernel's, or configuration files.
+// stacks of its links come and go. Owned by main, or by a test, which hands in the network, the services, time and
+// randomness. Knows nothing of processes, sockets of the kernel's, or configuration files.
 #include "daemons/dsoftbusd/bus-settings.h"
 #include "daemons/dsoftbusd/bus.h"
 #include "daemons/dsoftbusd/discovery.h"
+#include "daemons/dsoftbusd/node-link.h"
 #include "idl/bundlemgr.capnp.h"
 #include "idl/dsoftbus.capnp.h"
 #include "idl/net.capnp.h"
@@ -15,22 +16,10 @@
 
 namespace nexus {
 
-// The stack of this node, which may be restarted.
-class NetworkSource {
- public:
-  virtual ~NetworkSource() noexcept(false) = default;
-
-  // The stack as it is now.
-  virtual idl::NetworkManager::Client get() = 0;
-
-  // Resolves when what get() last returned is gone.
-  virtual kj::Promise<void> whenLost() = 0;
-};
-
 class Dsoftbusd {
  public:
   struct Imports {
-    NetworkSource& network;
+    kj::Array<NetworkSource*> networks;  // of the links, in the order of the settings
     kj::Function<idl::Samgr::Client()> samgr;
     kj::Function<idl::Bundlemgr::Client()> bundlemgr;
     // A node may do without these two; calls to them are answered as backend failed.
@@ -38,13 +27,13 @@ class Dsoftbusd {
     kj::Maybe<kj::Function<idl::Statefs::Client()>> statefs = nullptr;
   };
 
-  // imports.network, timer, entropy and the observers outlive this.
+  // imports.networks, timer, entropy and the observers outlive this.
   Dsoftbusd(BusSettings settings, Imports imports, kj::Timer& timer, Entropy& entropy, BusObserver& observer,
             RemoteProxyObserver& proxyObserver, LinkLimits limits = {});
   ~Dsoftbusd() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Dsoftbusd);
 
-  // Never ends by itself. Whatever the stack does, it is opened again with back-off.
+  // Never ends by itself. Whatever the stacks of the links do, they are opened again with back-off.
   kj::Promise<void> run();
 
   // Bus::applyTrust, and discovery is told.
@@ -63,9 +52,7 @@ class Dsoftbusd {
   class StatusServer;
 
   BusSettings settings;
-  NetworkSource& network;
   kj::Timer& timer;
-  BusObserver& observer;
   kj::TimePoint started;
   AuditLog auditLog;
   LivePolicy policy;
@@ -75,12 +62,8 @@ class Dsoftbusd {
   LinkContext context;
   Bus bus;
   Discovery discovery;
-  kj::String stackState;  // for the status: what the stack is doing
-  uint64_t stacksOpened = 0;
+  kj::Vector<kj::Own<NodeLink>> links;
 
-  kj::Promise<void> runOnStack();
-  kj::Promise<void> waitForAddress(idl::NetworkManager::Client net);
-  kj::Promise<idl::TcpListener::Client> listen(idl::NetworkManager::Client net);
   void fillStatus(idl::DaemonStatus::Builder status);
 };
 

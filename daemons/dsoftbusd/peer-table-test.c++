@@ -25,7 +25,7 @@ struct Fixture {
   explicit Fixture(const PeerTableLimits& limits = {}) : table(START, limits) {}
 
   Heard hear(kj::StringPtr id, kj::Duration since = 0 * kj::SECONDS, bool trusted = false) {
-    return table.hear(announce(id), host(1), trusted, START + since);
+    return table.hear(announce(id), {host(1)}, trusted, START + since);
   }
 
   kj::String order() {
@@ -36,10 +36,10 @@ struct Fixture {
 TEST_CASE("a peer that was heard is found with all its fields") {
   Fixture f;
   CHECK(f.table.peek("a") == nullptr);
-  CHECK(f.table.hear(announce("a", 77), host(3), true, START + 5 * kj::SECONDS) == Heard::LEARNED);
+  CHECK(f.table.hear(announce("a", 77), {host(3)}, true, START + 5 * kj::SECONDS) == Heard::LEARNED);
   auto& peer = KJ_ASSERT_NONNULL(f.table.get("a"));
   CHECK(peer.announce == announce("a", 77));
-  CHECK(peer.address == host(3));
+  CHECK(peer.place() == PeerPlace{host(3)});
   CHECK(peer.trusted);
   CHECK(peer.lastHeard == START + 5 * kj::SECONDS);
 }
@@ -67,7 +67,7 @@ TEST_CASE("an update replaces the peer and moves it to the front") {
   Fixture f({.capacity = 2});
   f.hear("a");
   f.hear("b");
-  CHECK(f.table.hear(announce("a", 1), host(1), false, START) == Heard::CHANGED);
+  CHECK(f.table.hear(announce("a", 1), {host(1)}, false, START) == Heard::CHANGED);
   CHECK(f.order() == "a b");
   CHECK(KJ_ASSERT_NONNULL(f.table.peek("a")).announce.sessionPort == 1);
   f.hear("c");
@@ -98,7 +98,7 @@ TEST_CASE("a change of port, key, services, address or trust is a change") {
   f.hear("a");
   auto changed = [&](Announce a, int from = 1, bool trusted = false) {
     auto before = f.table.generation();
-    bool result = f.table.hear(kj::mv(a), host(from), trusted, START) == Heard::CHANGED;
+    bool result = f.table.hear(kj::mv(a), {host(from)}, trusted, START) == Heard::CHANGED;
     CHECK(f.table.generation() != before);
     f.hear("a");
     return result;
@@ -206,11 +206,44 @@ TEST_CASE("time that goes backwards admits nothing extra") {
   CHECK_FALSE(f.table.admit(host(1), START + 10 * kj::SECONDS));
 }
 
+kj::String places(const PeerTable& table, kj::StringPtr id) {
+  auto& peer = KJ_ASSERT_NONNULL(table.peek(id));
+  return kj::strArray(KJ_MAP(at, peer.places) { return kj::str(at.place.link, "/", at.place.address); }, " ");
+}
+
+TEST_CASE("a peer is at every place where it is heard, the newest first, and each ages by itself") {
+  Fixture f;
+  auto hear = [&](int host_, size_t link, int second) {
+    return f.table.hear(announce("a"), {host(host_), link}, true, START + second * kj::SECONDS);
+  };
+  CHECK(hear(1, 0, 0) == Heard::LEARNED);
+  CHECK(hear(2, 0, 10) == Heard::CHANGED);
+  CHECK(hear(1, 1, 20) == Heard::CHANGED);  // the same address on another link is another place
+  CHECK(places(f.table, "a") == "1/10.42.0.1 0/10.42.0.2 0/10.42.0.1");
+  CHECK(hear(1, 0, 30) == Heard::UNCHANGED);  // heard again: the order stays
+  CHECK(places(f.table, "a") == "1/10.42.0.1 0/10.42.0.2 0/10.42.0.1");
+  CHECK(KJ_ASSERT_NONNULL(f.table.nextExpiry()) == START + 70 * kj::SECONDS);
+  CHECK(f.table.expire(START + 70 * kj::SECONDS).size() == 1);
+  CHECK(places(f.table, "a") == "1/10.42.0.1 0/10.42.0.1");
+  CHECK(f.table.counters().expired == 0);
+  CHECK(f.table.expire(START + 90 * kj::SECONDS).size() == 1);
+  CHECK(f.table.size() == 0);
+  CHECK(f.table.counters().expired == 1);
+}
+
+TEST_CASE("of a fifth place the one unheard for longest makes room") {
+  Fixture f;
+  for (int i = 1; i <= 4; i++) f.table.hear(announce("a"), {host(i)}, true, START + i * kj::SECONDS);
+  f.table.hear(announce("a"), {host(1)}, true, START + 5 * kj::SECONDS);
+  f.table.hear(announce("a"), {host(5)}, true, START + 6 * kj::SECONDS);
+  CHECK(places(f.table, "a") == "0/10.42.0.5 0/10.42.0.4 0/10.42.0.3 0/10.42.0.1");
+}
+
 TEST_CASE("a new trust table makes peers trusted or strangers, and names those that are trusted now") {
   PeerTable table(START);
-  table.hear(announce("a"), host(1), false, START);
-  table.hear(announce("b"), host(2), true, START);
-  table.hear(announce("c"), host(3), true, START);
+  table.hear(announce("a"), {host(1)}, false, START);
+  table.hear(announce("b"), {host(2)}, true, START);
+  table.hear(announce("c"), {host(3)}, true, START);
   auto generation = table.generation();
   auto isTrusted = [](const Announce& a) { return a.deviceId != "b"_kj; };
   auto now = table.retrust(isTrusted);

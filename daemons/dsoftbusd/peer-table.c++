@@ -45,14 +45,15 @@ bool PeerTable::admit(const IpAddress& source, kj::TimePoint now) {
   return true;
 }
 
-PeerTable::Heard PeerTable::hear(Announce announce, const IpAddress& source, bool trusted, kj::TimePoint now) {
+PeerTable::Heard PeerTable::hear(Announce announce, const PeerPlace& from, bool trusted, kj::TimePoint now) {
   auto known = find(announce.deviceId);
   if (known == peers.end()) {
     if (peers.size() >= limits.capacity && !makeRoom(trusted)) {
       counts.refused++;
       return Heard::REFUSED;
     }
-    peers.push_front({kj::mv(announce), source, trusted, now});
+    auto& peer = peers.emplace_front(Peer{kj::mv(announce), {}, trusted, now});
+    peer.places.add(Peer::HeardAt{from, now});
     counts.learned++;
     changed();
     return Heard::LEARNED;
@@ -60,16 +61,33 @@ PeerTable::Heard PeerTable::hear(Announce announce, const IpAddress& source, boo
   peers.splice(peers.begin(), peers, known);
   auto& peer = peers.front();
   peer.lastHeard = now;
-  if (peer.announce == announce && peer.address == source && peer.trusted == trusted) {
+  bool moved = notePlace(peer, from, now);
+  if (!moved && peer.announce == announce && peer.trusted == trusted) {
     counts.unchanged++;
     return Heard::UNCHANGED;
   }
   peer.announce = kj::mv(announce);
-  peer.address = source;
   peer.trusted = trusted;
   counts.changed++;
   changed();
   return Heard::CHANGED;
+}
+
+bool PeerTable::notePlace(Peer& peer, const PeerPlace& from, kj::TimePoint now) {
+  for (auto& known : peer.places) {
+    if (known.place != from) continue;
+    known.lastHeard = now;
+    return false;
+  }
+  if (peer.places.size() >= MAX_PLACES) {
+    auto stalest = std::min_element(peer.places.begin(), peer.places.end(),
+                                    [](auto& a, auto& b) { return a.lastHeard < b.lastHeard; });
+    std::rotate(stalest, stalest + 1, peer.places.end());
+    peer.places.removeLast();
+  }
+  peer.places.add(Peer::HeardAt{from, now});
+  std::rotate(peer.places.begin(), peer.places.end() - 1, peer.places.end());
+  return true;
 }
 
 bool PeerTable::makeRoom(bool trusted) {
@@ -116,25 +134,31 @@ kj::Array<kj::String> PeerTable::retrust(kj::FunctionParam<bool(const Announce&)
 }
 
 kj::Array<kj::String> PeerTable::expire(kj::TimePoint now) {
-  kj::Vector<kj::String> gone;
+  kj::Vector<kj::String> touched;
   for (auto peer = peers.begin(); peer != peers.end();) {
-    if (now - peer->lastHeard >= limits.timeToLive) {
-      gone.add(kj::mv(peer->announce.deviceId));
+    auto& places = peer->places;
+    auto stale =
+        std::remove_if(places.begin(), places.end(), [&](auto& at) { return now - at.lastHeard >= limits.timeToLive; });
+    if (stale != places.end()) touched.add(kj::str(peer->announce.deviceId));
+    places.truncate(stale - places.begin());
+    if (places.empty()) {
+      counts.expired++;
       peer = peers.erase(peer);
     } else {
       ++peer;
     }
   }
-  counts.expired += gone.size();
-  if (gone.size() > 0) changed();
-  return gone.releaseAsArray();
+  if (touched.size() > 0) changed();
+  return touched.releaseAsArray();
 }
 
 kj::Maybe<kj::TimePoint> PeerTable::nextExpiry() const {
   kj::Maybe<kj::TimePoint> next;
   for (auto& peer : peers) {
-    auto end = peer.lastHeard + limits.timeToLive;
-    next = kj::min(end, next.orDefault(end));
+    for (auto& at : peer.places) {
+      auto end = at.lastHeard + limits.timeToLive;
+      next = kj::min(end, next.orDefault(end));
+    }
   }
   return next;
 }

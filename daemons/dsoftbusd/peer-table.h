@@ -22,15 +22,34 @@ struct PeerTableLimits {
   size_t sources = 64;  // source addresses remembered for the limit; the one unheard for longest is forgotten first
 };
 
-struct Peer {
-  Announce announce;
+// Where an announcement came from: over which link of this node, from which address.
+struct PeerPlace {
   IpAddress address;  // the source of the datagram
+  size_t link = 0;
+
+  bool operator==(const PeerPlace&) const = default;
+};
+
+struct Peer {
+  struct HeardAt {
+    PeerPlace place;
+    kj::TimePoint lastHeard;
+  };
+
+  Announce announce;
+  kj::Vector<HeardAt> places;  // 1 to MAX_PLACES; the one heard of last first, whether or not it was heard again since
   bool trusted;
   kj::TimePoint lastHeard;
+
+  const PeerPlace& place() const { return places[0].place; }
 };
 
 class PeerTable {
  public:
+  // Places kept of one peer, which is heard over each link and address family that it shares with this node; then the
+  // one unheard for longest is forgotten.
+  static constexpr size_t MAX_PLACES = 4;
+
   explicit PeerTable(kj::TimePoint now, const PeerTableLimits& limits = {});
   KJ_DISALLOW_COPY_AND_MOVE(PeerTable);
 
@@ -39,13 +58,13 @@ class PeerTable {
 
   enum class Heard {
     LEARNED,    // a peer that was not in the table
-    CHANGED,    // another port, key, services or address than before
+    CHANGED,    // another port, key, services or place than before
     UNCHANGED,  // the same again: only its age is renewed
     REFUSED,    // an untrusted stranger, and the table is full of trusted peers; counted
   };
   // Puts the peer first. When the table is full, the least recently used untrusted peer goes; if there is none and the
   // newcomer is trusted, the least recently used of all.
-  Heard hear(Announce announce, const IpAddress& source, bool trusted, kj::TimePoint now);
+  Heard hear(Announce announce, const PeerPlace& from, bool trusted, kj::TimePoint now);
 
   // The peer of that device id, or null. get() makes it the most recently used.
   kj::Maybe<const Peer&> get(kj::StringPtr deviceId);
@@ -54,7 +73,8 @@ class PeerTable {
   // Asks anew of every peer whether it is trusted; returns the device ids of those that were not before.
   kj::Array<kj::String> retrust(kj::FunctionParam<bool(const Announce&)> isTrusted);
 
-  // Drops what is older than the time to live and returns the device ids.
+  // Drops the places that are older than the time to live, and the peers that have none left. Returns the device ids
+  // of both.
   kj::Array<kj::String> expire(kj::TimePoint now);
 
   // When expire() will next have something to do; null when the table is empty.
@@ -94,6 +114,8 @@ class PeerTable {
 
   std::list<Peer>::iterator find(kj::StringPtr deviceId);
   bool makeRoom(bool trusted);
+  // Whether the place is new.
+  static bool notePlace(Peer& peer, const PeerPlace& from, kj::TimePoint now);
   void changed();
 };
 

@@ -36,11 +36,16 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
   kj::_::Debug::setLogLevel(kj::LogSeverity::INFO);  // decisions and sessions are told, one line each
   auto settings = settingsOf(config);
   if (settings.usesTestKeys) KJ_LOG(WARNING, "uses publicly known TEST keys: anybody can be this node or its peers");
-  ImportedNetwork network(daemon.import("net"));
+  kj::Vector<kj::Own<NetworkSource>> networks;
+  kj::Vector<NetworkSource*> sources;
+  for (auto& link : settings.links) {
+    networks.add(kj::heap<ImportedNetwork>(daemon.import(link)));
+    sources.add(networks.back());
+  }
   auto& samgr = daemon.import("samgr");
   auto& bundlemgr = daemon.import("bundlemgr");
   BusMarkers markers([](const Marker& marker, kj::StringPtr detail) { emitMarker(marker, detail); });
-  Dsoftbusd::Imports imports{network, [&samgr] { return samgr.get<idl::Samgr>(); },
+  Dsoftbusd::Imports imports{sources.releaseAsArray(), [&samgr] { return samgr.get<idl::Samgr>(); },
                              [&bundlemgr] { return bundlemgr.get<idl::Bundlemgr>(); }};
   if (daemon.hasImport("packagefs")) {
     auto& packagefs = daemon.import("packagefs");

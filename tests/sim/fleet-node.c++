@@ -123,7 +123,8 @@ void FleetNode::start() {
   auto& p = process.emplace();
   p.observer = kj::heap<Observer>(*this);
   p.source = kj::heap<Source>(network.manager(name));
-  Dsoftbusd::Imports imports{*p.source, [this]() -> idl::Samgr::Client { return kj::heap<SamgrStandIn>(*this); },
+  Dsoftbusd::Imports imports{kj::arr<NetworkSource*>(p.source.get()),
+                             [this]() -> idl::Samgr::Client { return kj::heap<SamgrStandIn>(*this); },
                              [this]() -> idl::Bundlemgr::Client { return kj::heap<BundlemgrStandIn>(*this); }};
   p.daemon = kj::heap<Dsoftbusd>(kj::mv(checked.get<BusSettings>()), kj::mv(imports), timer, entropy, *p.observer,
                                  *p.observer);

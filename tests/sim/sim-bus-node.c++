@@ -94,7 +94,7 @@ void SimBusNode::start() {
 }
 
 Dsoftbusd::Imports SimBusNode::imports(NetworkSource& source) {
-  Dsoftbusd::Imports imports{source,
+  Dsoftbusd::Imports imports{kj::arr<NetworkSource*>(&source),
                              [this]() -> idl::Samgr::Client {
                                KJ_IF_MAYBE (real, services.samgr) return *real;
                                return kj::heap<SamgrStandIn>(samgrCalls);

@@ -20,6 +20,10 @@ kj::StringPtr stateName(idl::SessionState state) {
       return "backoff"_kj;
     case idl::SessionState::REFUSED:
       return "refused"_kj;
+    case idl::SessionState::UNTRUSTED:
+      return "untrusted"_kj;
+    case idl::SessionState::IGNORED:
+      return "ignored"_kj;
   }
   return "unknown"_kj;
 }
@@ -34,7 +38,10 @@ Json peerJson(idl::PeerInfo::Reader peer, kj::StringPtr address) {
   Json item;
   item.set("name", clean(peer.getName())).set("deviceId", clean(peer.getDeviceId()));
   item.set("state", stateName(peer.getState())).set("reason", clean(peer.getReason()));
-  item.set("address", address).set("heard", address.size() > 0).set("ageMs", uint64_t(peer.getAgeMs()));
+  item.set("address", address)
+      .set("heard", address.size() > 0)
+      .set("link", clean(peer.getLink()))
+      .set("ageMs", uint64_t(peer.getAgeMs()));
   auto services = Json::array();
   for (auto service : peer.getServices()) services.add(clean(service));
   item.set("services", kj::mv(services));

@@ -178,7 +178,7 @@ TEST_CASE("bus peers shows the session with a trusted peer and says who is only 
   CHECK(contains(text.out, "node-b"));
   CHECK(contains(text.out, "ready"));
   CHECK(contains(text.out, "10.42.0.11:34567"));
-  CHECK(contains(text.out, "announced, but not in the trust table"));
+  CHECK(contains(text.out, "announces itself, but is not in the trust table"));
   auto json = f.doors.run("bus peers --json");
   JsonDocument document(json.out);
   auto peer = document["peers"].getArray()[0];
