@@ -13,7 +13,8 @@ struct FleetOptions {
   kj::uint honest = 5;     // machines, which all trust each other
   kj::uint strangers = 0;  // further places on the wire, for hostile programs; the key of the first is trusted
   FleetAppOptions app{};
-  kj::Maybe<FleetTrace::Print> print;
+  bool everyRight = false;  // every machine may do everything; else each right has even chances
+  kj::Maybe<FleetTrace::Print> print{};
 };
 
 class Fleet {

@@ -114,7 +114,7 @@ class Announcer final : public Hostile {
   kj::Maybe<idl::UdpSocket::Client> socket;
 
   kj::Array<kj::byte> choose() {
-    auto someone = identityOf(anyVictim()).publicIdentity();
+    auto someone = knownOf(anyVictim()).clone();
     KeyBytes wrong;
     random.fill(kj::arrayPtr(wrong.data(), wrong.size()));
     switch (below(5)) {

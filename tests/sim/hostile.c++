@@ -41,7 +41,9 @@ kj::Promise<void> runHostile(HostileKind kind, HostileMeans means) {
   return promise.attach(kj::mv(hostile));
 }
 
-Hostile::Hostile(HostileMeans m) : means(kj::mv(m)), random(means.seed) {}
+Hostile::Hostile(HostileMeans m) : means(kj::mv(m)), random(means.seed) {
+  for (auto i : kj::zeroTo(means.books.honest)) known.add(identityOf(i).publicIdentity());
+}
 
 kj::Promise<void> Hostile::loop() {
   for (;;) {
@@ -70,8 +72,7 @@ kj::Promise<kj::Maybe<kj::Own<kj::AsyncIoStream>>> Hostile::dial(kj::uint victim
 kj::Promise<kj::Maybe<HandshakeDone>> Hostile::shakeHands(kj::uint victim, const DeviceIdentity& own) {
   auto maybeStream = co_await dial(victim);
   KJ_IF_MAYBE (stream, maybeStream) {
-    // The static key of a machine is in its announcements.
-    ExpectedPeer expected{identityOf(victim).publicIdentity().staticKey, nullptr};
+    ExpectedPeer expected{knownOf(victim).staticKey, nullptr};
     auto result = co_await initiateHandshake(kj::mv(*stream), own, kj::mv(expected), means.timer, random);
     KJ_IF_MAYBE (done, result.tryGet<HandshakeDone>()) co_return kj::mv(*done);
   }

@@ -47,10 +47,11 @@ class Hostile {
  protected:
   // One deed; an exception is its end.
   virtual kj::Promise<void> once() = 0;
-  virtual kj::Duration pause() { return aWhile(1500 * kj::MILLISECONDS); }
+  virtual kj::Duration pause() { return aWhile(3 * kj::SECONDS); }
 
   HostileMeans means;
   FixedEntropy random;
+  kj::Vector<PublicIdentity> known;  // of the honest machines, from their announcements
 
   uint64_t below(uint64_t n) { return random.next() % n; }
   kj::Duration aWhile(kj::Duration most) {
@@ -59,6 +60,7 @@ class Hostile {
   kj::uint anyVictim() { return kj::uint(below(means.books.honest)); }
   kj::Array<kj::byte> noise(size_t bytes);
   static DeviceIdentity identityOf(kj::uint machine);
+  const PublicIdentity& knownOf(kj::uint machine) const { return known[machine]; }
 
   // To the session port of that machine; null when it does not answer.
   kj::Promise<kj::Maybe<kj::Own<kj::AsyncIoStream>>> dial(kj::uint victim);
