@@ -101,7 +101,11 @@ kj::Promise<void> DiscoveryLink::announceRound() {
   for (auto& to : targets) report(DiscoveryWay::BROADCAST, to.address, co_await announceTo(to));
   for (auto& to : settings.unicastPeers) report(DiscoveryWay::STATIC, to.address, co_await announceTo(to));
   auto news = ways.endRound();
-  KJ_IF_MAYBE (line, news) KJ_LOG(INFO, "discovery in use", linkName, *line);
+  KJ_IF_MAYBE (line, news) {
+    auto& link = linkName;
+    auto& way = *line;
+    KJ_LOG(INFO, "discovery in use", link, way);
+  }
   if (!upTold && (groupWorks || (groups.empty() && counts.sent > 0))) {
     upTold = true;
     observer.onDiscoveryUp();

@@ -20,7 +20,7 @@ TEST_CASE("the headers of a frame are read: addresses, ports, flags, payload") {
   auto syn = decodePacket(tcpFrame(0, addr(10), 49152, addr(11), 34568, Packet::SYN));
   CHECK(syn.isSyn());
   CHECK(!syn.isSynAck());
-  CHECK(syn.source == addr(10));
+  CHECK(syn.source == IpAddress::v4(addr(10)));
   CHECK(syn.destinationPort == 34568);
   CHECK(describe(syn) == "10.42.0.10:49152 > 10.42.0.11:34568 TCP SYN, 0 bytes");
   CHECK(decodePacket(tcpFrame(1, addr(11), 34568, addr(10), 49152, Packet::SYN | Packet::ACK)).isSynAck());
@@ -30,7 +30,28 @@ TEST_CASE("the headers of a frame are read: addresses, ports, flags, payload") {
   CHECK(announce.payload == 90);
   auto arp = decodePacket(arpFrame(0, addr(10), addr(11)));
   CHECK(arp.kind == Packet::Kind::ARP);
-  CHECK(arp.destination == addr(11));
+  CHECK(arp.destination == IpAddress::v4(addr(11)));
+}
+
+TEST_CASE("a session over IPv6 is seen as one over IPv4 is, and the talk of neighbours is counted as ICMP") {
+  auto frame = [](kj::byte protocol, kj::Array<kj::byte> body) {
+    FrameBytes bytes;
+    bytes.ethernet(0, 0x86dd).u32(0x60000000).u16(kj::uint(body.size())).u8(protocol).u8(64);
+    for (kj::byte last : {10, 11}) bytes.u16(0xfe80).zeros(13).u8(last);
+    for (auto byte : body) bytes.u8(byte);
+    return bytes.done();
+  };
+  auto tcp = FrameBytes().u16(49152).u16(34568).u32(1).u32(2).u8(0x50).u8(Packet::SYN).u16(8192).u32(0).done();
+  auto syn = frame(6, kj::mv(tcp));
+  CHECK(describe(decodePacket(syn)) == "[fe80::a]:49152 > [fe80::b]:34568 TCP SYN, 0 bytes");
+  for (size_t n = 0; n < syn.size(); n++) CHECK(!decodePacket(kj::heapArray(syn.slice(0, n))).isSyn());
+  auto udp = decodePacket(frame(17, FrameBytes().u16(37020).u16(37020).u16(98).u16(0).zeros(90).done()));
+  CHECK(udp.kind == Packet::Kind::UDP);
+  CHECK(udp.destinationPort == 37020);
+  CHECK(udp.payload == 90);
+  CHECK(decodePacket(frame(58, FrameBytes().zeros(8).done())).kind == Packet::Kind::ICMP);
+  CHECK(decodePacket(frame(0, FrameBytes().u8(58).zeros(7).zeros(20).done())).kind == Packet::Kind::ICMP);
+  CHECK(decodePacket(frame(44, FrameBytes().zeros(20).done())).kind == Packet::Kind::OTHER);
 }
 
 TEST_CASE("a frame cut anywhere, or of random bytes, is decoded as far as it goes and no further") {

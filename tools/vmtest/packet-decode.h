@@ -1,10 +1,12 @@
 #pragma once
-// What a frame says in its headers: Ethernet, ARP, IPv4, TCP, UDP. For counting and for explaining a failure, never for
-// deciding about traffic. Pure; any bytes are allowed, whatever is not whole stays undecoded.
+// What a frame says in its headers: Ethernet, ARP, IPv4, IPv6, TCP, UDP. For counting and for explaining a failure,
+// never for deciding about traffic. Pure; any bytes are allowed, whatever is not whole stays undecoded.
 #include <kj/common.h>
 #include <kj/string.h>
 
 #include <cstdint>
+
+#include "libs/nexus-net-os/net/ip-address.h"
 
 namespace nexus::vmtest {
 
@@ -16,10 +18,10 @@ struct Packet {
   Kind kind = Kind::OTHER;
   kj::byte sourceMac[6] = {};
   kj::byte destinationMac[6] = {};
-  uint32_t source = 0, destination = 0;          // IPv4 or ARP addresses, host byte order; 0 when there are none
+  IpAddress source, destination;                 // `any` when there are none
   uint16_t sourcePort = 0, destinationPort = 0;  // 0 for fragments behind the first
   kj::byte tcpFlags = 0;
-  uint32_t payload = 0;  // bytes behind the TCP or UDP header, by the IPv4 length
+  uint32_t payload = 0;  // bytes behind the TCP or UDP header, by the IP length
 
   bool isSyn() const { return kind == Kind::TCP && (tcpFlags & (SYN | ACK)) == SYN; }
   bool isSynAck() const { return kind == Kind::TCP && (tcpFlags & (SYN | ACK)) == (SYN | ACK); }
@@ -28,8 +30,6 @@ struct Packet {
 };
 
 Packet decodePacket(kj::ArrayPtr<const kj::byte> frame);
-
-kj::String ipv4Text(uint32_t address);
 
 // "10.42.0.10:49152 > 10.42.0.11:34568 TCP SYN, 0 bytes"
 kj::String describe(const Packet& packet);
