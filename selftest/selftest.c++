@@ -6,6 +6,7 @@
 #include "libs/nexus-net-os/daemon/status-channel.h"
 #include "selftest/restart-step.h"
 #include "selftest/service-steps.h"
+#include "selftest/traffic.h"
 
 namespace nexus {
 
@@ -129,27 +130,47 @@ kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
   co_await attempts(marker::SELFTEST_REMOTE_QUERY, [this, peer] { return bus.remoteQuery(peer); });
   co_await remoteFiles(peer);
   co_await attempts(marker::SELFTEST_REMOTE_DENIED, [this, peer] { return bus.remoteDenied(peer); });
+  co_await keepTrafficUp("node-a", peer);
   co_await end();
 }
 
-// Serves, and ends when its own audit log says that the other node has done its part.
+// Serves, and goes on when its own audit log says that the other node has done its part.
 kj::Promise<void> Selftest::runAcceptor(kj::StringPtr peer) {
   co_await iface();
   co_await mux(newMuxResponder([this] { return get<idl::DSoftBus>("bus"); }, peer));
-  co_await runner.step(marker::SELFTEST_END, PEER_DEADLINE, [this, peer] {
+  co_await runner.step(marker::SELFTEST_REMOTE_SEEN, PEER_DEADLINE, [this, peer] {
     return runner.retry(PEER_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.sawPeersCalls(peer); });
   });
+  co_await keepTrafficUp("node-b", peer);
+  co_await end();
 }
 
 kj::Promise<void> Selftest::end() {
-  return passed(marker::SELFTEST_END);
+  return passed(marker::SELFTEST_END, nullptr);
+}
+
+// When the harness asks for it: traffic until it orders the end.
+kj::Promise<void> Selftest::keepTrafficUp(kj::StringPtr own, kj::StringPtr peer) {
+  if (!config.getTraffic()) co_return;
+  Traffic traffic(
+      own, peer, [this] { return get<idl::DSoftBus>("bus"); }, [this] { return get<idl::Supervisor>("supervisor"); },
+      context.timer(),
+      [this](const StatusTraffic& soak) {
+        return runner.verdict(marker::SELFTEST_SOAK, soakFault(soak), trafficText(soak)).ignoreResult();
+      });
+  co_await traffic.run();
+  auto& result = traffic.result();
+  if (result.events() == 0) co_return;
+  kj::Maybe<kj::String> fault;
+  KJ_IF_MAYBE (event, result.pending()) fault = kj::str("the traffic is not whole again after event ", *event);
+  co_await runner.verdict(marker::SELFTEST_CHAOS, kj::mv(fault), trafficText(result.total()));
 }
 
 // implements StepSink ----------------------------------------
 
-kj::Promise<void> Selftest::passed(const Marker& marker) {
-  emitMarker(marker);
-  return report(marker, true, nullptr);
+kj::Promise<void> Selftest::passed(const Marker& marker, kj::StringPtr detail) {
+  emitMarker(marker, detail.size() > 0 ? kj::str(" (", detail, ')') : kj::String());
+  return report(marker, true, kj::str(detail));
 }
 
 kj::Promise<void> Selftest::failed(const Marker& marker, kj::StringPtr reason) {

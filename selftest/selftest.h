@@ -36,6 +36,7 @@ class Selftest final : private StepSink {
   kj::Promise<void> runAcceptor(kj::StringPtr peer);
   kj::Promise<void> remoteFiles(kj::StringPtr peer);
   kj::Promise<void> mux(kj::Own<MuxSteps> steps);
+  kj::Promise<void> keepTrafficUp(kj::StringPtr own, kj::StringPtr peer);
   kj::Promise<void> end();
 
   // A step whose body is attempted again until ATTEMPTS_LIMIT is over.
@@ -47,7 +48,7 @@ class Selftest final : private StepSink {
   }
 
   // implements StepSink ----------------------------------------
-  kj::Promise<void> passed(const Marker& marker) override;
+  kj::Promise<void> passed(const Marker& marker, kj::StringPtr detail) override;
   kj::Promise<void> failed(const Marker& marker, kj::StringPtr reason) override;
   kj::Promise<void> report(const Marker& marker, bool ok, kj::String detail);
 };

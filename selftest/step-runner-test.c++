@@ -14,7 +14,7 @@ struct Fixture final : StepSink {
   StepRunner runner{clock.timer, *this, 100};
   kj::Vector<kj::String> lines;
 
-  kj::Promise<void> passed(const Marker& marker) override {
+  kj::Promise<void> passed(const Marker& marker, kj::StringPtr) override {
     lines.add(kj::str(marker.text));
     return kj::READY_NOW;
   }

@@ -31,7 +31,17 @@ kj::Promise<bool> StepRunner::step(const Marker& marker, kj::Duration deadline, 
     co_await sink.failed(marker, *why);
     co_return false;
   }
-  co_await sink.passed(marker);
+  co_await sink.passed(marker, nullptr);
+  co_return true;
+}
+
+kj::Promise<bool> StepRunner::verdict(const Marker& marker, kj::Maybe<kj::String> fault, kj::String detail) {
+  KJ_IF_MAYBE (why, fault) {
+    failed++;
+    co_await sink.failed(marker, *why);
+    co_return false;
+  }
+  co_await sink.passed(marker, detail);
   co_return true;
 }
 

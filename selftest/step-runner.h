@@ -12,7 +12,8 @@ namespace nexus {
 
 class StepSink {
  public:
-  virtual kj::Promise<void> passed(const Marker& marker) = 0;
+  // detail: for a person; may be empty.
+  virtual kj::Promise<void> passed(const Marker& marker, kj::StringPtr detail) = 0;
   virtual kj::Promise<void> failed(const Marker& marker, kj::StringPtr reason) = 0;
 };
 
@@ -26,6 +27,9 @@ class StepRunner final {
 
   // True when the body ended well in time. The body is cancelled at the deadline.
   kj::Promise<bool> step(const Marker& marker, kj::Duration deadline, Body body);
+
+  // A step that is over already: it failed when there is a fault. True when it passed.
+  kj::Promise<bool> verdict(const Marker& marker, kj::Maybe<kj::String> fault, kj::String detail);
 
   // Attempts again while `attempt` fails, every `interval`, until `limit`; then fails with the last reason. For what a
   // restarting service or a table that is still filling may refuse for a while.

@@ -12,7 +12,7 @@ constexpr uint32_t IP_A = 0x0a2a000a, IP_B = 0x0a2a000b;
 
 struct Scene {
   kj::TimePoint start = kj::origin<kj::TimePoint>();
-  RunState state{os2vmProfile(), Phase::END, {}, start};
+  RunState state{os2vmProfile(), Phase::END, RunState::Limits::markersOnly(), start};
   Capture a{macBytes(NODE_MACS[0])}, b{macBytes(NODE_MACS[1])};
   kj::Array<kj::byte> frame = arpFrame(0, IP_A, IP_B);
 

@@ -10,108 +10,6 @@ namespace {
 
 using Captures = kj::ArrayPtr<const Capture* const>;
 
-constexpr CodeRow CODES[] = {
-    // one guest
-    {11, "NETWORK_MISSING"_kj, "netstackd"_kj, "0.80"_kj,
-     "driver, address or a network step: look at the last marker and at the owner"_kj},
-    {12, "SERVICES_MISSING"_kj, "samgrd, bundlemgrd"_kj, "0.80"_kj,
-     "a service does not serve its socket, or its answer has another form"_kj},
-    {13, "BUS_MISSING"_kj, "dsoftbusd"_kj, "0.80"_kj,
-     "the bus did not open its sockets on the stack, or the session within the node failed"_kj},
-    {14, "ISOLATION_MISSING"_kj, "initd/device-broker"_kj, "0.80"_kj, "the DMA probe did not report"_kj},
-    {15, "RESTART_MISSING"_kj, "initd/supervisor"_kj, "0.80"_kj,
-     "the driver did not come back, or the transfer did not survive it"_kj},
-    {16, "END_MISSING"_kj, "selftest"_kj, "0.80"_kj,
-     "the selftest did not reach its end, or initd did not report exit 0"_kj},
-    {17, "MUX_MISSING"_kj, "dsoftbusd/mux"_kj, "0.84"_kj,
-     "a stream between the two buses of the guest was not opened, or what was sent over it did not arrive"_kj},
-    {18, "NODE_ENDED"_kj, "selftest"_kj, "0.88"_kj,
-     "the guest is over before this marker: its console log ends with the reason"_kj},
-    // two guests
-    {31, "DISCOVERY_TIMEOUT"_kj, "dsoftbusd/discovery"_kj, "0.78"_kj,
-     "the address was not set, or the bus did not open its discovery socket"_kj},
-    {32, "DISCOVERY_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.88"_kj,
-     "node A is over: its console log ends with the reason"_kj},
-    {33, "DISCOVERY_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.88"_kj,
-     "node B is over: its console log ends with the reason"_kj},
-    {41, "SESSION_TIMEOUT"_kj, "dsoftbusd/session"_kj, "0.72"_kj,
-     "the TCP connection stands: look at the handshake and at the trust tables"_kj},
-    {42, "SESSION_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.88"_kj,
-     "node A is over: its console log ends with the reason"_kj},
-    {43, "SESSION_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.88"_kj,
-     "node B is over: its console log ends with the reason"_kj},
-    {44, "SESSION_NO_SYN"_kj, "netstackd/connect"_kj, "0.92"_kj,
-     "nobody dialled: no announcement was accepted, or connect is denied by policy"_kj},
-    {45, "SESSION_NO_SYNACK"_kj, "netstackd/accept-or-network"_kj, "0.90"_kj,
-     "dialled, never answered: the peer does not listen, or the link is cut"_kj},
-    {46, "MUX_TIMEOUT"_kj, "dsoftbusd/mux-crossvm"_kj, "0.84"_kj,
-     "a stream between the nodes was not opened, or what was sent over it did not arrive"_kj},
-    {47, "MUX_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.90"_kj,
-     "node A is over: its console log ends with the reason"_kj},
-    {48, "MUX_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.90"_kj,
-     "node B is over: its console log ends with the reason"_kj},
-    {49, "MUX_NEGATIVE_MARKER"_kj, "dsoftbusd/mux-crossvm"_kj, "0.96"_kj,
-     "a mux step failed; it says why, in parentheses"_kj},
-    {51, "REMOTE_RESOLVE_MISSING"_kj, "dsoftbusd/remote-proxy-resolve"_kj, "0.82"_kj,
-     "the call to the peer's samgrd got no good answer"_kj},
-    {52, "REMOTE_QUERY_MISSING"_kj, "dsoftbusd/remote-proxy-query"_kj, "0.82"_kj,
-     "the call to the peer's bundlemgrd got no good answer"_kj},
-    {53, "REMOTE_PKGFS_STAT_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs-stat"_kj, "0.86"_kj,
-     "the call to the peer's packagefsd got no good answer"_kj},
-    {54, "REMOTE_PKGFS_OPEN_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs-open"_kj, "0.86"_kj,
-     "the peer's packagefsd told about the file and did not open it"_kj},
-    {55, "REMOTE_PKGFS_READ_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs-read"_kj, "0.86"_kj,
-     "the peer's packagefsd gave a handle that it does not read from"_kj},
-    {56, "REMOTE_PKGFS_CLOSE_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs-close"_kj, "0.86"_kj,
-     "the handle was not closed, or is still open"_kj},
-    {57, "REMOTE_PKGFS_FLOW_MISSING"_kj, "dsoftbusd/remote-proxy-packagefs"_kj, "0.84"_kj,
-     "a step of the file before this one failed, or its content is another"_kj},
-    {58, "REMOTE_SERVED_MISSING"_kj, "dsoftbusd/remote-proxy-node-b"_kj, "0.84"_kj,
-     "the proxy on node B did not serve what node A asked"_kj},
-    {60, "REMOTE_STATEFS_FLOW_MISSING"_kj, "dsoftbusd/remote-proxy-statefs"_kj, "0.86"_kj,
-     "the peer's statefsd did not put, get or delete as it was asked"_kj},
-    {61, "BUILD_ARTIFACT_MISSING"_kj, "build/artifacts"_kj, "0.98"_kj, "build the guest first"_kj},
-    {62, "HOST_ENOSPC"_kj, "host/storage"_kj, "0.99"_kj, "free some space, or choose another folder with --out"_kj},
-    {63, "HOST_FOLDER"_kj, "host/storage"_kj, "0.99"_kj, "choose another folder with --out"_kj},
-    {65, "REMOTE_STATEFS_SERVED_MISSING"_kj, "dsoftbusd/remote-proxy-statefs-node-b"_kj, "0.86"_kj,
-     "the proxy on node B did not say that it served node A's put"_kj},
-    {66, "REMOTE_NEGATIVE_MARKER"_kj, "selftest-client/remote"_kj, "0.96"_kj,
-     "the step itself says why, behind FAIL"_kj},
-    {71, "LAUNCH_NODE_A_FAILED"_kj, "qemu/launch"_kj, "0.99"_kj,
-     "QEMU's own messages are in qemu-A.log, the kernel's in uart-A.log"_kj},
-    {72, "LAUNCH_NODE_B_FAILED"_kj, "qemu/launch"_kj, "0.99"_kj,
-     "QEMU's own messages are in qemu-B.log, the kernel's in uart-B.log"_kj},
-    {73, "GUEST_PANIC"_kj, "guest/kernel"_kj, "0.99"_kj, "the console log has the trace"_kj},
-    {74, "CHANNELS_DISAGREE"_kj, "initd/status-channel"_kj, "0.97"_kj,
-     "console and status channel must tell the same: compare uart and status logs"_kj},
-    {75, "FORBIDDEN_MARKER"_kj, "netstackd"_kj, "0.97"_kj, "something happened that this profile excludes"_kj},
-    {76, "SERVICE_DIED"_kj, "initd/supervisor"_kj, "0.97"_kj, "the status log has every start and end of a service"_kj},
-    {78, "NEGATIVE_MARKER"_kj, "selftest"_kj, "0.96"_kj, "the step itself says why, behind FAIL"_kj},
-    {79, "WIRE_DISAGREES"_kj, "dsoftbusd/session"_kj, "0.95"_kj,
-     "the markers claim what the packets do not show, or the packets show what they must not"_kj},
-    {91, "DENY_MISSING"_kj, "dsoftbusd/remote-proxy"_kj, "0.84"_kj,
-     "a call that no rule allows was not refused with a status and an audit record"_kj},
-    {92, "DENY_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.88"_kj,
-     "node A is over: its console log ends with the reason"_kj},
-    {93, "DENY_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.88"_kj,
-     "node B is over: its console log ends with the reason"_kj},
-    {94, "END_TIMEOUT"_kj, "selftest"_kj, "0.80"_kj,
-     "the selftest did not reach its end, or initd did not report exit 0"_kj},
-    {95, "END_NODE_A_ENDED"_kj, "selftest-client/node-a"_kj, "0.88"_kj,
-     "node A is over: its console log ends with the reason"_kj},
-    {96, "END_NODE_B_ENDED"_kj, "selftest-client/node-b"_kj, "0.88"_kj,
-     "node B is over: its console log ends with the reason"_kj},
-    {99, "UNEXPECTED"_kj, "unknown"_kj, "0.40"_kj, "an error of the harness itself: please report it"_kj},
-    {130, "INTERRUPTED"_kj, "user"_kj, "1.00"_kj, "run it again"_kj},
-};
-
-const CodeRow& codeRow(int exit) {
-  for (auto& row : CODES) {
-    if (row.exit == exit) return row;
-  }
-  return codeRow(EXIT_UNEXPECTED);
-}
-
 int missingExitSingle(const Failure& failure) {
   if (failure.kind == FailureKind::NODE_ENDED) return 18;
   switch (failure.phase) {
@@ -163,6 +61,10 @@ int missingExitTwo(const Failure& failure) {
       return missingRemoteExit(failure);
     case Phase::DENY:
       return ended ? 92 + failure.node : 91;
+    case Phase::SOAK:
+      return ended ? 86 + failure.node : 89;
+    case Phase::CHAOS:
+      return ended ? 106 + failure.node : 103;
     case Phase::END:
       return ended ? 95 + failure.node : 94;
     default:
@@ -171,10 +73,15 @@ int missingExitTwo(const Failure& failure) {
 }
 
 int exitOf(const RunState& state, const Failure& failure) {
+  bool line = failure.kind == FailureKind::NEGATIVE_LINE || failure.kind == FailureKind::FORBIDDEN_MARKER ||
+              failure.kind == FailureKind::PANIC;
+  if (line && failure.phase == Phase::SOAK) return SoakGate::EXIT_FAIL_LINE;
   switch (failure.kind) {
     case FailureKind::MISSING:
     case FailureKind::NODE_ENDED:
       return state.profile().nodes == 1 ? missingExitSingle(failure) : missingExitTwo(failure);
+    case FailureKind::GATE:
+      return failure.exit;
     case FailureKind::NEGATIVE_LINE:
       if (failure.line.startsWith("SELFTEST: mux ") || failure.line.startsWith("step mux-")) {
         return state.profile().nodes == 1 ? 17 : 49;
@@ -262,6 +169,15 @@ Blame blame(const CodeRow& row, const Failure& failure, Captures captures) {
                     NODE_NAMES[failure.node], ".log and the host's kernel log"),
             kj::str("host/qemu")};
   }
+  if (row.exit == ChaosRun::EXIT_OVER_BUDGET || row.exit == ChaosRun::EXIT_CALLS) {
+    // "kill NAME on A: ...": whose recovery it is.
+    constexpr kj::StringPtr KILL = "kill "_kj;
+    KJ_IF_MAYBE (end, failure.what.slice(KILL.size()).findFirst(' ')) {
+      if (failure.what.startsWith(KILL))
+        return {kj::str(row.hint),
+                kj::str(kj::heapString(failure.what.begin() + KILL.size(), *end), ", ", row.subsystem)};
+    }
+  }
   if (failure.kind == FailureKind::SERVICE_DIED) {
     // "NAME ended with ...": the supervisor only reports it.
     return {kj::str(row.hint), kj::heapString(failure.what.begin(), failure.what.findFirst(' ').orDefault(0))};
@@ -289,10 +205,6 @@ kj::String frameList(const Sighting& sighting) {
 }
 
 }  // namespace
-
-kj::ArrayPtr<const CodeRow> codeTable() {
-  return kj::arrayPtr(CODES, kj::size(CODES));
-}
 
 kj::String describeSession(Captures captures) {
   if (captures.size() == 0) return kj::String();
@@ -350,7 +262,7 @@ Diagnosis diagnose(const RunState& state, const Failure& failure, Captures captu
   auto likely = blame(row, failure, captures);
   // Without a dial it is the announcements that tell.
   bool byDiscovery = exit == 44;
-  bool bySession = failure.phase >= Phase::SESSION && failure.phase <= Phase::DENY;
+  bool bySession = failure.phase >= Phase::SESSION && failure.phase <= Phase::CHAOS;
   bool anyNode = failure.kind == FailureKind::INTERRUPTED || failure.kind == FailureKind::WIRE;
   bool missing = failure.rung != nullptr && failure.kind != FailureKind::FORBIDDEN_MARKER &&
                  failure.kind != FailureKind::NEGATIVE_LINE;

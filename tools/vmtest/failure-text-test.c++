@@ -7,7 +7,7 @@ namespace nexus::vmtest {
 namespace {
 
 struct Scene {
-  Scene() : state(os2vmProfile(), Phase::END, {}, start) {
+  Scene() : state(os2vmProfile(), Phase::END, RunState::Limits::markersOnly(), start) {
     facts.outDir = kj::str("/out");
     facts.capturePath = kj::str("/out/capture.pcapng");
     state.statusLine(0, "kernel 6.1", start + 1 * kj::SECONDS);
@@ -50,7 +50,7 @@ TEST_CASE("a failure tells what is missing, how far each node got, whose job it 
 
 TEST_CASE("a guest that never started sends the reader to QEMU's log, not to the packets") {
   Scene scene;
-  RunState state(os2vmProfile(), Phase::END, {}, scene.start);
+  RunState state(os2vmProfile(), Phase::END, RunState::Limits::markersOnly(), scene.start);
   state.nodeExited(1, "exit 1", scene.start);
   scene.facts.accel = kj::str("kvm");
   auto& failure = KJ_ASSERT_NONNULL(state.failure());

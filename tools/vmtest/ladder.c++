@@ -140,6 +140,11 @@ constexpr Rung OS2VM_RUNGS[] = {
     need(Phase::DENY, A, marker::SELFTEST_REMOTE_DENIED),
     need(Phase::DENY, B, marker::BUS_DENIED_SERVICE),
     need(Phase::DENY, B, marker::BUS_DENIED_UNAUTHENTICATED),
+    need(Phase::DENY, B, marker::SELFTEST_REMOTE_SEEN),
+    need(Phase::SOAK, A, marker::SELFTEST_SOAK),
+    need(Phase::SOAK, B, marker::SELFTEST_SOAK),
+    need(Phase::CHAOS, A, marker::SELFTEST_CHAOS),
+    need(Phase::CHAOS, B, marker::SELFTEST_CHAOS),
     need(Phase::END, A, marker::SELFTEST_END),
     need(Phase::END, B, marker::SELFTEST_END),
     exited(A),
@@ -148,7 +153,8 @@ constexpr Rung OS2VM_RUNGS[] = {
 
 constexpr PhaseBudget OS2VM_PHASES[] = {
     {Phase::LAUNCH, 10 * SEC}, {Phase::DISCOVERY, 15 * SEC}, {Phase::SESSION, 5 * SEC}, {Phase::MUX, 10 * SEC},
-    {Phase::REMOTE, 10 * SEC}, {Phase::DENY, 10 * SEC},      {Phase::END, 5 * SEC},
+    {Phase::REMOTE, 10 * SEC}, {Phase::DENY, 10 * SEC},      {Phase::PERF, 1 * SEC},    {Phase::SOAK, 15 * SEC},
+    {Phase::CHAOS, 75 * SEC},  {Phase::END, 5 * SEC},
 };
 
 constexpr Profile QEMU_TEST{
@@ -181,20 +187,21 @@ constexpr Profile CONTROL{
     "nexus.dma-probe=unconfined"_kj,
     "the same guest without the IOMMU: the DMA isolation step must fail, or it detects nothing"_kj};
 
-constexpr Profile OS2VM{
-    "os2vm"_kj,
-    "os2vm"_kj,
-    "OS2VM_E_"_kj,
-    2,
-    kj::arrayPtr(OS2VM_PHASES, kj::size(OS2VM_PHASES)),
-    kj::arrayPtr(OS2VM_RUNGS, kj::size(OS2VM_RUNGS)),
-    nullptr,
-    10 * SEC,
-    45 * SEC,
-    true,
-    true,
-    ""_kj,
-    "two guests on one link: they find, authenticate, stream to and call each other, and refuse what no rule allows"_kj};
+constexpr Profile OS2VM{"os2vm"_kj,
+                        "os2vm"_kj,
+                        "OS2VM_E_"_kj,
+                        2,
+                        kj::arrayPtr(OS2VM_PHASES, kj::size(OS2VM_PHASES)),
+                        kj::arrayPtr(OS2VM_RUNGS, kj::size(OS2VM_RUNGS)),
+                        nullptr,
+                        10 * SEC,
+                        120 * SEC,
+                        true,
+                        true,
+                        ""_kj,
+                        "two guests on one link: they find, authenticate, stream to and call each other, refuse what "
+                        "no rule allows, keep it up, and "
+                        "recover when daemons are killed and the link is cut"_kj};
 
 bool continuesWord(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -228,6 +235,12 @@ kj::StringPtr phaseName(Phase phase) {
       return "remote"_kj;
     case Phase::DENY:
       return "deny"_kj;
+    case Phase::PERF:
+      return "perf"_kj;
+    case Phase::SOAK:
+      return "soak"_kj;
+    case Phase::CHAOS:
+      return "chaos"_kj;
     case Phase::END:
       return "end"_kj;
   }

@@ -21,6 +21,9 @@ enum class Phase : kj::byte {
   RESTART,
   REMOTE,
   DENY,
+  PERF,  // no rungs: the durations of the phases before
+  SOAK,
+  CHAOS,
   END
 };
 

@@ -91,7 +91,8 @@ TEST_CASE("a program with several profiles takes the first one unless told other
 
 TEST_CASE("a wrong value names itself and what may stand there") {
   CHECK(has(bad(TWO, {"--phase", "network"}),
-            "--phase network: not a phase of os2vm; expected build, launch, discovery, session, mux, remote, deny, end"));
+            "--phase network: not a phase of os2vm; expected build, launch, discovery, session, mux, remote, deny, "
+            "perf, soak, chaos, end"));
   CHECK(has(bad(TWO, {"--pcap=maybe"}), "off"));
   CHECK(has(bad(TWO, {"--accel", "xen"}), "kvm"));
   CHECK(has(bad(TWO, {"--memory", "8"}), "96"));

@@ -16,8 +16,9 @@ struct Raw {
   std::string profile, out, phase, pcap = "on", accel = "auto", qemu = "qemu-system-x86_64", kernel, initrd,
                                    kernelVersion, fault;
   bool keep = false, json = false, list = false;
-  unsigned memory = 192, factor = 0;
-  std::vector<std::string> flags;
+  unsigned memory = 192, factor = 0, soak = 8, soakRounds = 1;
+  std::string chaos = "long";
+  std::vector<std::string> flags, budgets;
 };
 
 kj::String str(const std::string& text) {
@@ -27,6 +28,13 @@ kj::String str(const std::string& text) {
 kj::Maybe<kj::String> optional(const std::string& text) {
   if (text.empty()) return nullptr;
   return str(text);
+}
+
+bool hasPhase(kj::ArrayPtr<const Profile* const> profiles, Phase phase) {
+  for (auto* profile : profiles) {
+    if (profile->find(phase) != nullptr) return true;
+  }
+  return false;
 }
 
 void declare(CLI::App& app, Raw& raw, kj::ArrayPtr<const Profile* const> profiles) {
@@ -58,9 +66,25 @@ void declare(CLI::App& app, Raw& raw, kj::ArrayPtr<const Profile* const> profile
                  "further word for a guest's kernel command line: [A:|B:]nexus.NAME=VALUE; may be repeated")
       ->take_all();
   app.add_option("--fault", raw.fault,
-                 "break something on purpose: no-peer (B is on another link), wrong-key (on B), no-rule (on B), "
-                 "kill-driver (on A)")
-      ->check(CLI::IsMember({"no-peer", "wrong-key", "no-rule", "kill-driver"}));
+                 "break something on purpose: no-peer (the link carries nothing), wrong-key (on B), no-rule (on B), "
+                 "kill-driver (on A), no-restart (of samgrd on B), stay-cut (the link is not healed)")
+      ->check(CLI::IsMember({"no-peer", "wrong-key", "no-rule", "kill-driver", "no-restart", "stay-cut"}));
+  if (!hasPhase(profiles, Phase::SOAK)) return;
+  app.add_option("--budget", raw.budgets,
+                 "what phase perf allows: NAME=MS with NAME out of discovery, session, mux, remote, total (taken as it "
+                 "is, without the factor), or off; may be repeated")
+      ->take_all();
+  app.add_option("--soak", raw.soak, "seconds of one round of phase soak; 0: no soak")
+      ->check(CLI::Range(0u, 3600u))
+      ->capture_default_str();
+  app.add_option("--soak-rounds", raw.soakRounds, "how many rounds")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  app.add_option("--chaos", raw.chaos,
+                 "what phase chaos breaks: off, kills (each daemon on each node), short (and a link cut for 2 s), long "
+                 "(and one for 11 s)")
+      ->check(CLI::IsMember({"off", "kills", "short", "long"}))
+      ->capture_default_str();
 }
 
 kj::Maybe<kj::String> translateFlags(const Raw& raw, const Profile& profile, Options& options) {
@@ -77,6 +101,42 @@ kj::Maybe<kj::String> translateFlags(const Raw& raw, const Profile& profile, Opt
     options.flags.add(GuestFlag{node, kj::mv(word)});
   }
   return nullptr;
+}
+
+// "session=5000", or "off".
+kj::Maybe<kj::String> translateBudgets(const Raw& raw, PerfSettings& perf) {
+  kj::Vector<BudgetSetting> settings;
+  for (auto& budget : raw.budgets) {
+    auto text = str(budget);
+    if (text == "off") {
+      perf.enabled = false;
+      continue;
+    }
+    kj::Maybe<BudgetSetting> setting;
+    for (auto name : perfBudgetNames()) {
+      auto head = kj::str(name, '=');
+      if (!text.startsWith(head)) continue;
+      auto ms = text.slice(head.size()).tryParseAs<uint32_t>();
+      KJ_IF_MAYBE (n, ms) setting = BudgetSetting{name, *n * kj::MILLISECONDS};
+    }
+    KJ_IF_MAYBE (s, setting) {
+      settings.add(*s);
+    } else {
+      return kj::str("--budget ", text, ": expected off, or NAME=MILLISECONDS with NAME out of ",
+                     kj::strArray(perfBudgetNames(), ", "));
+    }
+  }
+  perf.settings = settings.releaseAsArray();
+  return nullptr;
+}
+
+kj::Maybe<kj::String> translateLate(const Raw& raw, LateSettings& late) {
+  late.soak = SoakSettings{int64_t(raw.soak) * kj::SECONDS, raw.soakRounds};
+  late.chaos = raw.chaos == "off"     ? ChaosMode::OFF
+               : raw.chaos == "kills" ? ChaosMode::KILLS
+               : raw.chaos == "short" ? ChaosMode::SHORT
+                                      : ChaosMode::LONG;
+  return translateBudgets(raw, late.perf);
 }
 
 kj::OneOf<Options, UsageError, HelpRequest> translate(const Raw& raw, kj::ArrayPtr<const Profile* const> profiles) {
@@ -112,13 +172,17 @@ kj::OneOf<Options, UsageError, HelpRequest> translate(const Raw& raw, kj::ArrayP
   if (!raw.fault.empty() && raw.fault != "kill-driver" && profile.nodes < 2) {
     return UsageError{kj::str("--fault ", raw.fault.c_str(), " needs two nodes; ", profile.name, " has one")};
   }
-  options.fault = raw.fault.empty()          ? Fault::NONE
-                  : raw.fault == "no-peer"   ? Fault::NO_PEER
-                  : raw.fault == "wrong-key" ? Fault::WRONG_KEY
-                  : raw.fault == "no-rule"   ? Fault::NO_RULE
-                                             : Fault::KILL_DRIVER;
+  options.fault = raw.fault.empty()           ? Fault::NONE
+                  : raw.fault == "no-peer"    ? Fault::NO_PEER
+                  : raw.fault == "wrong-key"  ? Fault::WRONG_KEY
+                  : raw.fault == "no-rule"    ? Fault::NO_RULE
+                  : raw.fault == "no-restart" ? Fault::NO_RESTART
+                  : raw.fault == "stay-cut"   ? Fault::STAY_CUT
+                                              : Fault::KILL_DRIVER;
   auto bad = translateFlags(raw, profile, options);
   KJ_IF_MAYBE (message, bad) return UsageError{kj::mv(*message)};
+  auto badLate = translateLate(raw, options.late);
+  KJ_IF_MAYBE (message, badLate) return UsageError{kj::mv(*message)};
   return kj::mv(options);
 }
 
@@ -179,6 +243,10 @@ kj::StringPtr faultName(Fault fault) {
       return "no-rule"_kj;
     case Fault::KILL_DRIVER:
       return "kill-driver"_kj;
+    case Fault::NO_RESTART:
+      return "no-restart"_kj;
+    case Fault::STAY_CUT:
+      return "stay-cut"_kj;
   }
   KJ_UNREACHABLE;
 }

@@ -4,13 +4,13 @@
 #include <kj/string.h>
 #include <kj/vector.h>
 
-#include "tools/vmtest/ladder.h"
+#include "tools/vmtest/late-phases.h"
 
 namespace nexus::vmtest {
 
 enum class PcapMode : kj::byte { OFF, ON, AUTO };  // AUTO: the file is kept when the run fails
 enum class AccelChoice : kj::byte { AUTO, KVM, TCG };
-enum class Fault : kj::byte { NONE, NO_PEER, WRONG_KEY, NO_RULE, KILL_DRIVER };
+enum class Fault : kj::byte { NONE, NO_PEER, WRONG_KEY, NO_RULE, KILL_DRIVER, NO_RESTART, STAY_CUT };
 
 struct GuestFlag {
   kj::Maybe<kj::byte> node;  // null: every node
@@ -31,6 +31,7 @@ struct Options {
   kj::uint memoryMiB = 192;
   kj::Maybe<kj::uint> budgetFactor;  // null: by acceleration
   Fault fault = Fault::NONE;
+  LateSettings late;
   kj::Vector<GuestFlag> flags;
 };
 

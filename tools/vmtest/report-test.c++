@@ -9,7 +9,7 @@ namespace nexus::vmtest {
 namespace {
 
 struct Scene {
-  Scene() : state(os2vmProfile(), Phase::END, {}, now) {
+  Scene() : state(os2vmProfile(), Phase::END, RunState::Limits::markersOnly(), now) {
     facts.runId = kj::str("run-1");
     facts.outDir = kj::str("/out");
     facts.qemu.add(QemuReport{kj::str("11"), kj::str("exit 0")});

@@ -10,7 +10,7 @@ namespace {
 
 // A run on a clock that the test moves.
 struct Run {
-  explicit Run(const Profile& profile, kj::StringPtr until = nullptr, RunState::Limits limits = {})
+  explicit Run(const Profile& profile, kj::StringPtr until = nullptr, RunState::Limits limits = RunState::Limits::markersOnly())
       : profile(profile),
         state(profile, until == nullptr ? profile.phases.back().phase : KJ_ASSERT_NONNULL(profile.phaseByName(until)),
               kj::mv(limits), now) {}
@@ -68,6 +68,7 @@ TEST_CASE("without any one required rung the run fails and names it") {
       auto text = rung.text();
       CAPTURE(text.cStr());
       Run run(*profile);
+      if (!run.state.inScope(rung)) continue;
       run.healthy(nullptr, text);
       for (int i = 0; i < 100; i++) run.pass(1 * kj::SECONDS);
       CHECK(!run.state.passed());
@@ -120,7 +121,7 @@ TEST_CASE("a guest that repeats a marker makes no progress") {
 }
 
 TEST_CASE("the factor stretches every limit") {
-  RunState::Limits limits;
+  auto limits = RunState::Limits::markersOnly();
   limits.factor = 4;
   Run run(os2vmProfile(), nullptr, kj::mv(limits));
   run.pass(39 * kj::SECONDS);
@@ -278,7 +279,7 @@ TEST_CASE("services that are stopped after the exit report are no failure") {
 }
 
 TEST_CASE("another kernel than the image's is a disagreement") {
-  RunState::Limits limits;
+  auto limits = RunState::Limits::markersOnly();
   limits.kernelRelease = kj::str("6.1.0-56-cloud-amd64");
   Run run(qemuTestProfile(), nullptr, kj::mv(limits));
   run.status(0, "kernel 5.10.0");

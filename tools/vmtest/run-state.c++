@@ -27,8 +27,9 @@ void addNotice(kj::Vector<kj::String>& notices, kj::StringPtr line) {
   notices.add(kj::str(line));
 }
 
-bool isSelftest(const Rung& rung) {
-  return rung.marker->text.startsWith("SELFTEST: ");
+// Phases in which nothing new on the ladder is no standstill: their own machines watch the traffic.
+bool isLong(Phase phase) {
+  return phase == Phase::SOAK || phase == Phase::CHAOS;
 }
 
 }  // namespace
@@ -40,7 +41,8 @@ RunState::RunState(const Profile& profile, Phase until, Limits limits, kj::TimeP
       start(start),
       phaseStart(start),
       lastProgress(start),
-      reachedRungs(kj::heapArray<kj::Maybe<Reached>>(profile.rungs.size())),
+      late(kj::mv(this->limits.late), this->limits.factor),
+      book(profile, until, [this](Phase phase) { return late.wanted(phase); }),
       expectedExitsLeft(KJ_MAP(e, profile.expectedExits) { return e.times; }) {
   KJ_REQUIRE(profile.find(until) != nullptr, "not a phase of this profile", phaseName(until));
 }
@@ -52,12 +54,13 @@ void RunState::consoleLine(kj::byte node, kj::StringPtr line, kj::uint number, k
   auto& n = nodes[node];
   if (line.size() > 0) n.lastLine = kj::heapString(line);
   if (isNoticeLine(line)) addNotice(n.notices, line);
+  late.line(node, line);
   if (isPanicLine(line)) {
     fail(FailureKind::PANIC, phase(), node, nullptr, kj::str("the guest's kernel gave up: ", line), now, line, number);
     return;
   }
   if (isFailLine(line)) {
-    KJ_IF_MAYBE (index, expectedFailRung(node)) {
+    KJ_IF_MAYBE (index, book.expectedFailure(node)) {
       if (satisfies(theProfile.rungs[*index], line)) {
         n.expectedFailConsole = true;
         reachExpectedFail(node, line, now);
@@ -65,11 +68,7 @@ void RunState::consoleLine(kj::byte node, kj::StringPtr line, kj::uint number, k
       }
     }
     // Blame the rung whose step this is, when there is one.
-    const Rung* blamed = nullptr;
-    for (auto& rung : theProfile.rungs) {
-      if (rung.node == node && stepName(rung.marker->text) != nullptr && carriesMarker(line, failText(*rung.marker)))
-        blamed = &rung;
-    }
+    auto* blamed = book.stepOfFailLine(node, line);
     fail(FailureKind::NEGATIVE_LINE, blamed == nullptr ? phase() : blamed->phase, node, blamed,
          kj::str("the guest printed: ", line), now, line, number);
     return;
@@ -93,7 +92,7 @@ bool RunState::matchRungs(kj::byte node, kj::StringPtr line, kj::uint number, kj
            now, line, number);
       return false;
     }
-    if (alternative && reachedRungs[i] == nullptr) {
+    if (alternative && book.reached(i) == nullptr) {
       warn(kj::str("node ", NODE_NAMES[node], ": \"", rung.alternative->text, "\" instead of \"", rung.text(), "\""));
     }
     reach(i, line, number, alternative, now);
@@ -118,13 +117,10 @@ void RunState::checkAddressMarkers(kj::byte node, kj::StringPtr line, kj::uint n
 
 // After "SELFTEST: end" no further line of the selftest can come.
 void RunState::checkSelftestOver(kj::byte node, kj::TimePoint now) {
-  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
-    auto& rung = theProfile.rungs[i];
-    if (rung.node != node || rung.need != Need::REQUIRED || !isSelftest(rung) || reachedRungs[i] != nullptr) continue;
-    auto& blamed = theProfile.rungs[KJ_ASSERT_NONNULL(firstMissing(node, nullptr))];
+  KJ_IF_MAYBE (missing, book.firstMissingOfSelftest(node)) {
+    auto& blamed = theProfile.rungs[KJ_ASSERT_NONNULL(book.firstMissing(node, nullptr))];
     fail(FailureKind::NODE_ENDED, blamed.phase, node, &blamed,
-         kj::str("the selftest is over without \"", rung.text(), "\""), now);
-    return;
+         kj::str("the selftest is over without \"", theProfile.rungs[*missing].text(), "\""), now);
   }
 }
 
@@ -134,14 +130,18 @@ void RunState::statusLine(kj::byte node, kj::StringPtr line, kj::TimePoint now) 
   KJ_IF_MAYBE (message, parsed) {
     KJ_SWITCH_ONEOF(*message) {
       KJ_CASE_ONEOF(m, StatusKernel) onKernelReport(node, m.release, now);
-      KJ_CASE_ONEOF(m, StatusStep) onStep(node, m.name, m.ok, line, now);
+      KJ_CASE_ONEOF(m, StatusStep) {
+        late.step(node, m);
+        onStep(node, m.name, m.ok, line, now);
+      }
       KJ_CASE_ONEOF(m, StatusServiceStart) {
         if (nodes[node].services.size() < SERVICE_EVENTS_MAX) nodes[node].services.add(kj::str(m.name, " started"));
+        late.serviceStarted(node, m.name, now);
       }
       KJ_CASE_ONEOF(m, StatusServiceExit) onServiceExit(node, m.name, m.status, now);
       KJ_CASE_ONEOF(m, StatusExit) onExitReport(node, m.code, now);
-      KJ_CASE_ONEOF(m, StatusTraffic) {}
-      KJ_CASE_ONEOF(m, StatusChaos) {}
+      KJ_CASE_ONEOF(m, StatusTraffic) late.traffic(node, m, now);
+      KJ_CASE_ONEOF(m, StatusChaos) late.chaosMessage(node, m);
     }
   } else if (nodes[node].malformedStatus++ == 0) {
     warn(kj::str("node ", NODE_NAMES[node], ": a line on the status channel that is no message: ", line));
@@ -167,7 +167,7 @@ void RunState::onKernelReport(kj::byte node, kj::StringPtr release, kj::TimePoin
 void RunState::onStep(kj::byte node, kj::StringPtr name, bool ok, kj::StringPtr line, kj::TimePoint now) {
   lastProgress = now;
   if (!ok) {
-    KJ_IF_MAYBE (index, expectedFailRung(node)) {
+    KJ_IF_MAYBE (index, book.expectedFailure(node)) {
       if (KJ_ASSERT_NONNULL(stepName(theProfile.rungs[*index].marker->text)) == name) {
         nodes[node].expectedFailStatus = true;
         reachExpectedFail(node, line, now);
@@ -177,12 +177,7 @@ void RunState::onStep(kj::byte node, kj::StringPtr name, bool ok, kj::StringPtr 
   }
   nodes[node].agreement.onStatus(name, ok);
   if (ok) return;
-  const Rung* blamed = nullptr;
-  for (auto& rung : theProfile.rungs) {
-    KJ_IF_MAYBE (step, stepName(rung.marker->text)) {
-      if (rung.node == node && *step == name) blamed = &rung;
-    }
-  }
+  auto* blamed = book.stepByName(node, name);
   fail(FailureKind::NEGATIVE_LINE, blamed == nullptr ? phase() : blamed->phase, node, blamed,
        kj::str("the status channel says: ", line), now, line);
 }
@@ -190,6 +185,7 @@ void RunState::onStep(kj::byte node, kj::StringPtr name, bool ok, kj::StringPtr 
 void RunState::onServiceExit(kj::byte node, kj::StringPtr service, kj::StringPtr status, kj::TimePoint now) {
   auto& n = nodes[node];
   if (n.services.size() < SERVICE_EVENTS_MAX) n.services.add(kj::str(service, " ended: ", status));
+  if (late.serviceEnded(node, service, status, now)) return;
   // The selftest's own end is judged by the exit report; after that report services are being stopped. A profile that
   // does not look at the exit breaks more than it can wait for.
   if (service == "selftest" || status == "exit 0" || n.exitCode != nullptr || !theProfile.checksExit) return;
@@ -215,23 +211,16 @@ void RunState::onExitReport(kj::byte node, kj::uint code, kj::TimePoint now) {
     }
     return;
   }
-  auto& missing = theProfile.rungs[KJ_ASSERT_NONNULL(firstMissing(node, nullptr))];
+  auto& missing = theProfile.rungs[KJ_ASSERT_NONNULL(book.firstMissing(node, nullptr))];
   bool markersWhole = missing.source == Source::EXIT_REPORT;
   fail(markersWhole ? FailureKind::DISAGREEMENT : FailureKind::NODE_ENDED, missing.phase, node, &missing,
        kj::str("the guest reports exit ", code, markersWhole ? ", although every marker is there" : ""), now);
 }
 
-kj::Maybe<size_t> RunState::expectedFailRung(kj::byte node) const {
-  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
-    if (theProfile.rungs[i].node == node && theProfile.rungs[i].source == Source::CONSOLE_FAIL) return i;
-  }
-  return nullptr;
-}
-
 // The expected failure counts when both channels told it.
 void RunState::reachExpectedFail(kj::byte node, kj::StringPtr line, kj::TimePoint now) {
   if (!nodes[node].expectedFailConsole || !nodes[node].expectedFailStatus) return;
-  reach(KJ_ASSERT_NONNULL(expectedFailRung(node)), line, 0, false, now);
+  reach(KJ_ASSERT_NONNULL(book.expectedFailure(node)), line, 0, false, now);
   completePhases(now);
 }
 
@@ -242,7 +231,7 @@ void RunState::nodeExited(kj::byte node, kj::StringPtr how, kj::TimePoint now) {
   if (n.gone) return;
   n.gone = true;
   if (currentStage != Stage::RUNNING) return;
-  KJ_IF_MAYBE (index, firstMissing(node, nullptr)) {
+  KJ_IF_MAYBE (index, book.firstMissing(node, nullptr)) {
     auto& rung = theProfile.rungs[*index];
     bool launching = rung.phase == Phase::LAUNCH;
     fail(launching ? FailureKind::LAUNCH : FailureKind::NODE_ENDED, rung.phase, node, &rung,
@@ -276,29 +265,40 @@ void RunState::finish(kj::TimePoint now) {
 // Time ----------------------------------------
 
 kj::Duration RunState::budget(Phase phase) const {
-  return KJ_ASSERT_NONNULL(theProfile.find(phase)).budget * int64_t(limits.factor);
+  auto extra = phase == Phase::SOAK ? late.soak().plan().whole() : 0 * kj::SECONDS;
+  return KJ_ASSERT_NONNULL(theProfile.find(phase)).budget * int64_t(limits.factor) + extra;
+}
+
+kj::Duration RunState::totalLimit() const {
+  return theProfile.totalLimit * int64_t(limits.factor) + late.soak().plan().whole();
 }
 
 kj::TimePoint RunState::nextDeadline() const {
-  auto factor = int64_t(limits.factor);
-  auto deadline = kj::min(phaseStart + budget(phase()), lastProgress + theProfile.progressLimit * factor);
-  return kj::min(deadline, start + theProfile.totalLimit * factor);
+  auto deadline = kj::min(phaseStart + budget(phase()), start + totalLimit());
+  return isLong(phase()) ? deadline
+                         : kj::min(deadline, lastProgress + theProfile.progressLimit * int64_t(limits.factor));
 }
 
 void RunState::advance(kj::TimePoint now) {
+  completePhases(now);
   if (currentStage != Stage::RUNNING || now < nextDeadline()) return;
   auto factor = int64_t(limits.factor);
   if (now >= phaseStart + budget(phase())) {
     timeOut(kj::str("the phase's budget of ", budget(phase()), " is used up"), now);
-  } else if (now >= lastProgress + theProfile.progressLimit * factor) {
+  } else if (!isLong(phase()) && now >= lastProgress + theProfile.progressLimit * factor) {
     timeOut(kj::str("no new marker for ", theProfile.progressLimit * factor), now);
   } else {
-    timeOut(kj::str("the run's limit of ", theProfile.totalLimit * factor, " is used up"), now);
+    timeOut(kj::str("the run's limit of ", totalLimit(), " is used up"), now);
   }
 }
 
 void RunState::timeOut(kj::StringPtr why, kj::TimePoint now) {
-  auto& rung = theProfile.rungs[KJ_ASSERT_NONNULL(firstMissing(nullptr, phase()))];
+  auto index = book.firstMissing(nullptr, phase());
+  if (index == nullptr) {
+    fail(FailureKind::MISSING, phase(), 0, nullptr, kj::str("phase ", phaseName(phase()), " did not end: ", why), now);
+    return;
+  }
+  auto& rung = theProfile.rungs[KJ_ASSERT_NONNULL(index)];
   auto kind = rung.phase == Phase::LAUNCH ? FailureKind::LAUNCH : FailureKind::MISSING;
   fail(kind, rung.phase, rung.node, &rung, kj::str("\"", rung.text(), "\" did not come: ", why), now);
 }
@@ -306,38 +306,42 @@ void RunState::timeOut(kj::StringPtr why, kj::TimePoint now) {
 // Bookkeeping ----------------------------------------
 
 void RunState::reach(size_t index, kj::StringPtr line, kj::uint number, bool byAlternative, kj::TimePoint now) {
-  if (reachedRungs[index] != nullptr) return;
+  if (!book.reach(index, Reached{now - start, number, kj::heapString(line), byAlternative})) return;
   auto& rung = theProfile.rungs[index];
-  reachedRungs[index] = Reached{now - start, number, kj::heapString(line), byAlternative};
   nodes[rung.node].lastMarker =
       kj::str(byAlternative ? rung.alternative->text : rung.marker->text, byAlternative ? nullptr : rung.rest);
   lastProgress = now;
 }
 
 void RunState::completePhases(kj::TimePoint now) {
-  while (currentStage == Stage::RUNNING && firstMissing(nullptr, phase()) == nullptr) {
+  for (gate(now); currentStage == Stage::RUNNING; gate(now)) {
+    if (book.firstMissing(nullptr, phase()) != nullptr || !late.done(phase())) return;
     phaseDurations.add(now - phaseStart);
-    phaseStart = now;
+    late.phaseOver(phase(), now - phaseStart);
+    phaseStart = lastProgress = now;
     if (phase() == lastPhase) {
       currentStage = Stage::SETTLING;
     } else {
       phaseIndex++;
+      late.begin(phase(), now - start, now);
     }
   }
 }
 
-kj::Maybe<size_t> RunState::firstMissing(kj::Maybe<kj::byte> node, kj::Maybe<Phase> phase) const {
-  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
-    auto& rung = theProfile.rungs[i];
-    if (rung.need != Need::REQUIRED || reachedRungs[i] != nullptr) continue;
-    if (node.orDefault(rung.node) == rung.node && phase.orDefault(rung.phase) == rung.phase) return i;
+void RunState::gate(kj::TimePoint now) {
+  if (currentStage != Stage::RUNNING) return;
+  auto problem = late.advance(now);
+  KJ_IF_MAYBE (failure, problem) {
+    fail(FailureKind::GATE, phase(), failure->node, nullptr, kj::mv(failure->what), now);
+    KJ_ASSERT_NONNULL(firstFailure).exit = failure->exit;
   }
-  return nullptr;
 }
 
 void RunState::fail(FailureKind kind, Phase phase, kj::byte node, const Rung* rung, kj::String what, kj::TimePoint now,
                     kj::StringPtr line, kj::uint number) {
   if (firstFailure != nullptr) return;
+  // Whatever a line was about: while the nodes soak it is the soak that has failed.
+  if (this->phase() == Phase::SOAK && currentStage == Stage::RUNNING) phase = Phase::SOAK;
   firstFailure = Failure{kind, phase, node, rung, kj::mv(what), kj::heapString(line), number, now - start};
   if (currentStage == Stage::RUNNING) phaseDurations.add(now - phaseStart);
   currentStage = Stage::FINISHED;
@@ -354,11 +358,6 @@ kj::Maybe<const Failure&> RunState::failure() const {
 
 bool RunState::wholeRun() const {
   return lastPhase == theProfile.phases.back().phase;
-}
-
-kj::Maybe<const Reached&> RunState::reached(size_t rung) const {
-  KJ_IF_MAYBE (r, reachedRungs[rung]) return *r;
-  return nullptr;
 }
 
 kj::Maybe<kj::Duration> RunState::phaseDuration(Phase phase) const {
@@ -378,20 +377,6 @@ bool RunState::allExitsReported() const {
     if (nodes[node].exitCode == nullptr) return false;
   }
   return true;
-}
-
-kj::uint RunState::requiredCount() const {
-  kj::uint count = 0;
-  for (auto& rung : theProfile.rungs) count += rung.need == Need::REQUIRED && inScope(rung);
-  return count;
-}
-
-kj::uint RunState::reachedCount() const {
-  kj::uint count = 0;
-  for (size_t i = 0; i < theProfile.rungs.size(); i++) {
-    count += theProfile.rungs[i].need == Need::REQUIRED && inScope(theProfile.rungs[i]) && reachedRungs[i] != nullptr;
-  }
-  return count;
 }
 
 }  // namespace nexus::vmtest

@@ -4,7 +4,8 @@
 // first failure wins.
 #include <kj/time.h>
 
-#include "tools/vmtest/ladder.h"
+#include "tools/vmtest/late-phases.h"
+#include "tools/vmtest/rung-book.h"
 #include "tools/vmtest/status-agreement.h"
 
 namespace nexus::vmtest {
@@ -19,6 +20,7 @@ enum class FailureKind : kj::byte {
   SERVICE_DIED,      // a daemon ended although nobody was meant to end it
   DISAGREEMENT,      // console and status channel tell different stories
   WIRE,              // the packets tell another story than the markers
+  GATE,              // perf, soak or chaos; the exit status says which of their failures
   LAUNCH,            // QEMU did not start, or the guest's initd never spoke
   INTERRUPTED,       // by the user
 };
@@ -32,13 +34,7 @@ struct Failure {
   kj::String line;      // the offending line; may be empty
   kj::uint lineNumber;  // on the console of `node`; 0 when there is none
   kj::Duration at;      // since the launch
-};
-
-struct Reached {
-  kj::Duration at;  // since the launch
-  kj::uint lineNumber;
-  kj::String line;
-  bool byAlternative;
+  int exit = 0;         // of GATE
 };
 
 enum class Stage : kj::byte {
@@ -52,6 +48,10 @@ class RunState {
   struct Limits {
     kj::uint factor = 1;                  // multiplies every time of the profile
     kj::Maybe<kj::String> kernelRelease;  // what the guests must report; null: anything
+    LateSettings late;
+
+    // No budgets, no soak, no chaos: for runs that are about the ladder.
+    static Limits markersOnly() { return {1, nullptr, LateSettings::off()}; }
   };
 
   RunState(const Profile& profile, Phase until, Limits limits, kj::TimePoint start);
@@ -67,6 +67,10 @@ class RunState {
   void contradictedByWire(kj::String what, kj::TimePoint now);
   // The guests are gone, or nobody waits for them any longer: the last checks. Ends SETTLING.
   void finish(kj::TimePoint now);
+  // What the guests must be told now. Ask after every call that may change something.
+  kj::Vector<GuestCommand> takeCommands() { return late.takeCommands(); }
+  // Whether the link must carry nothing now.
+  bool linkCut() const { return late.linkCut() && currentStage == Stage::RUNNING; }
   // Something worth telling that is no failure; the list is bounded.
   void warn(kj::String text);
 
@@ -83,8 +87,9 @@ class RunState {
   kj::Duration phaseElapsed(kj::TimePoint now) const { return now - phaseStart; }
   kj::Duration elapsed(kj::TimePoint now) const { return now - start; }
   kj::Duration budget(Phase phase) const;
-  kj::Maybe<const Reached&> reached(size_t rung) const;
-  bool inScope(const Rung& rung) const { return rung.phase <= lastPhase; }
+  kj::Maybe<const Reached&> reached(size_t rung) const { return book.reached(rung); }
+  bool inScope(const Rung& rung) const { return book.inScope(rung); }
+  const LatePhases& latePhases() const { return late; }
   kj::Maybe<kj::Duration> phaseDuration(Phase phase) const;
   kj::StringPtr lastLine(kj::byte node) const { return nodes[node].lastLine; }
   kj::StringPtr lastMarker(kj::byte node) const { return nodes[node].lastMarker; }
@@ -95,9 +100,8 @@ class RunState {
   kj::ArrayPtr<const kj::String> serviceEvents(kj::byte node) const { return nodes[node].services; }
   // The last warnings and errors of the node's daemons, as they logged them.
   kj::ArrayPtr<const kj::String> notices(kj::byte node) const { return nodes[node].notices; }
-  // Rungs in scope that are required, and how many of them have been reached.
-  kj::uint requiredCount() const;
-  kj::uint reachedCount() const;
+  kj::uint requiredCount() const { return book.requiredCount(); }
+  kj::uint reachedCount() const { return book.reachedCount(); }
 
  private:
   struct Node {
@@ -123,20 +127,21 @@ class RunState {
   void onServiceExit(kj::byte node, kj::StringPtr service, kj::StringPtr status, kj::TimePoint now);
   void onExitReport(kj::byte node, kj::uint code, kj::TimePoint now);
   void onKernelReport(kj::byte node, kj::StringPtr release, kj::TimePoint now);
-  kj::Maybe<size_t> expectedFailRung(kj::byte node) const;
   void reachExpectedFail(kj::byte node, kj::StringPtr line, kj::TimePoint now);
   void completePhases(kj::TimePoint now);
-  kj::Maybe<size_t> firstMissing(kj::Maybe<kj::byte> node, kj::Maybe<Phase> phase) const;
+  void gate(kj::TimePoint now);
+  kj::Duration totalLimit() const;
   void timeOut(kj::StringPtr why, kj::TimePoint now);
 
   const Profile& theProfile;
   const Phase lastPhase;
-  const Limits limits;
+  Limits limits;
   const kj::TimePoint start;
   kj::TimePoint phaseStart, lastProgress;
   size_t phaseIndex = 0;
   Stage currentStage = Stage::RUNNING;
-  kj::Array<kj::Maybe<Reached>> reachedRungs;
+  LatePhases late;
+  RungBook book;
   kj::Vector<kj::Duration> phaseDurations;
   kj::Array<kj::uint> expectedExitsLeft;
   Node nodes[2];

@@ -96,6 +96,7 @@ struct Harness {
     options.until = profile.phases.back().phase;
     options.accel = AccelChoice::TCG;
     options.budgetFactor = 1;
+    options.late = LateSettings::off();
     options.out = kj::str(folder, "/out");
     options.qemu = kj::str("tools/vmtest/fake-qemu");
     environment.tempDir = kj::str(folder);

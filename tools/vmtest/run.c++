@@ -72,11 +72,11 @@ kj::Maybe<int> Run::preflight() {
     return reportSkip(kj::str("--accel kvm, and ", KVM_DEVICE, " cannot be used (", strerror(errno),
                               "): leave --accel out, or join the device's group"));
   }
-  auto badFolder = chooseFolder();
-  KJ_IF_MAYBE (problem, badFolder) {
-    facts.outDir = kj::String();
-    return reportPreflight(EXIT_FOLDER, *problem);
-  }
+  facts.runId = kj::str(profile.name, '-', hostNanoseconds() / 1000000);
+  auto asPtr = [](const kj::Maybe<kj::String>& text) { return text.map([](auto& t) { return kj::StringPtr(t); }); };
+  auto badFolder = folder.choose({asPtr(options.out), asPtr(env.testOutputs), env.tempDir, profile.name});
+  facts.outDir = kj::str(folder.path());
+  KJ_IF_MAYBE (problem, badFolder) return reportPreflight(EXIT_FOLDER, *problem);
   auto kernelBad = artifactProblem("kernel", env.kernel, "//tools/guest:kernel");
   KJ_IF_MAYBE (problem, kernelBad) return reportPreflight(EXIT_ARTIFACT_MISSING, *problem);
   auto initrdBad = artifactProblem("initial root file system", env.initrd, "//tools/guest:initramfs");
@@ -95,30 +95,12 @@ kj::Maybe<int> Run::preflight() {
 int Run::reportBuilt() {
   screen.line(kj::str("PASS  build: ", env.kernel, " (", facts.kernelVersion, "), ", env.initrd));
   auto json = preflightSummaryJson(profile, nullptr, facts.outDir);
-  writeFile("summary.json", json.asBytes());
-  writeFile("result.txt", "success\n"_kj.asBytes());
+  folder.write("summary.json", json.asBytes());
+  folder.write("result.txt", "success\n"_kj.asBytes());
   screen.line(summaryLine(nullptr, false, kj::str(facts.outDir, "/summary.json")));
   if (options.json) kj::FdOutputStream(env.out).write(json.begin(), json.size());
-  tidyUp();
+  folder.tidyUp(options.keep);
   return 0;
-}
-
-// Null when the folder is there; facts.outDir names it.
-kj::Maybe<kj::String> Run::chooseFolder() {
-  KJ_IF_MAYBE (out, options.out) {
-    facts.outDir = kj::str(*out);
-  } else {
-    KJ_IF_MAYBE (outputs, env.testOutputs) {
-      facts.outDir = kj::str(*outputs);
-    } else {
-      auto made = freshRunFolder(kj::str(env.tempDir, "/nexus-net-", geteuid()), profile.name);
-      KJ_IF_MAYBE (problem, made.tryGet<FolderProblem>()) return kj::mv(problem->sentence);
-      facts.outDir = kj::mv(made.get<kj::String>());
-      defaultFolder = true;
-    }
-  }
-  facts.runId = kj::str(profile.name, '-', hostNanoseconds() / 1000000);
-  return makeFolder(facts.outDir);
 }
 
 int Run::reportPreflight(int exit, kj::StringPtr message) {
@@ -130,8 +112,8 @@ int Run::reportPreflight(int exit, kj::StringPtr message) {
   auto path = kj::str("-");
   if (facts.outDir.size() > 0) {
     path = kj::str(facts.outDir, "/summary.json");
-    writeFile("summary.json", json.asBytes());
-    writeFile("result.txt", "failed\n"_kj.asBytes());
+    folder.write("summary.json", json.asBytes());
+    folder.write("result.txt", "failed\n"_kj.asBytes());
   }
   if (options.json) kj::FdOutputStream(env.out).write(json.begin(), json.size());
   screen.line(summaryLine(diagnosis, false, path));
@@ -214,6 +196,9 @@ kj::Vector<kj::String> Run::guestWords(kj::byte node) {
     words.add(kj::str("nexus.dns=", (*p)->dnsPort()));
     words.add(kj::str("nexus.tcp=", (*p)->tcpPort()));
   }
+  if (profile.nodes == 2 && LatePhases(options.late.clone(), 1).needsTraffic(options.until))
+    words.add(kj::str("nexus.traffic=1"));
+  if (options.fault == Fault::NO_RESTART && node == 1) words.add(kj::str("nexus.once=samgrd"));
   if (options.fault == Fault::WRONG_KEY && node == 1) words.add(kj::str("nexus.variant=wrong-key"));
   if (options.fault == Fault::NO_RULE && node == 1) words.add(kj::str("nexus.variant=no-rule"));
   if (options.fault == Fault::KILL_DRIVER && node == 0) words.add(kj::str("nexus.kill=virtionetd@200"));
@@ -224,19 +209,16 @@ kj::Vector<kj::String> Run::guestWords(kj::byte node) {
 }
 
 void Run::launch() {
-  kj::Maybe<kj::AutoCloseFd> links[2];
+  kj::Maybe<kj::AutoCloseFd> ends[2];
   if (profile.nodes == 2) {
-    auto link = datagramPair();
-    links[0] = kj::mv(link.ours);
-    links[1] = kj::mv(link.theirs);
-    if (options.fault == Fault::NO_PEER) {
-      auto nowhere = datagramPair();
-      links[1] = kj::mv(nowhere.theirs);
-      cutLinks.add(kj::mv(nowhere.ours));
-    }
+    auto& between = link.emplace();
+    between.setCut(options.fault == Fault::NO_PEER);
+    for (kj::byte node = 0; node < 2; node++) ends[node] = between.openEnd(node);
   }
   RunState::Limits limits;
   limits.factor = facts.factor;
+  limits.late = options.late.clone();
+  if (profile.nodes < 2) limits.late.perf.enabled = false;
   KJ_IF_MAYBE (release, kernelRelease) limits.kernelRelease = kj::str(*release);
   launchStamp = hostNanoseconds();
   runState.emplace(profile, options.until, kj::mv(limits), now());
@@ -253,7 +235,7 @@ void Run::launch() {
     spec.mac = NODE_MACS[node];
     spec.iommuPlatform = profile.iommuPlatform;
     spec.guestFlags = words;
-    guests.add(kj::heap<GuestNode>(io, spec, kj::mv(links[node]), facts.captured, facts.outDir,
+    guests.add(kj::heap<GuestNode>(io, spec, kj::mv(ends[node]), facts.captured, facts.outDir,
                                    static_cast<GuestListener&>(*this)));
     tasks.add(guests.back()->run());
   }
@@ -265,7 +247,18 @@ kj::Promise<void> Run::watch() {
     screen.update(state, now());
     co_await io.provider->getTimer().afterDelay(TICK);
     state.advance(now());
+    obey();
   }
+}
+
+// Does what the run state wants to be done to link and guests. The link first: what is ordered then must get through.
+void Run::obey() {
+  auto& state = KJ_ASSERT_NONNULL(runState);
+  KJ_IF_MAYBE (l, link) {
+    bool never = options.fault == Fault::NO_PEER || (options.fault == Fault::STAY_CUT && l->isCut());
+    if (!never) l->setCut(state.linkCut());
+  }
+  for (auto& command : state.takeCommands()) tasks.add(guests[command.node]->send(command.command));
 }
 
 kj::Promise<void> Run::whenGuestsEnded(kj::Duration limit) {
@@ -327,19 +320,15 @@ int Run::report() {
   bool keepCapture = facts.captured && (options.pcap == PcapMode::ON || diagnosis != nullptr);
   if (keepCapture) {
     facts.capturePath = kj::str(facts.outDir, "/capture.pcapng");
-    writeFile("capture.pcapng", pcapngOf(seen, state, launchStamp));
+    folder.write("capture.pcapng", pcapngOf(seen, state, launchStamp));
   }
   kj::Maybe<const Diagnosis&> verdict;
   KJ_IF_MAYBE (d, diagnosis) verdict = *d;
   auto json = summaryJson(state, verdict, facts, seen), junit = junitXml(state, verdict, facts);
-  writeFile("summary.json", json.asBytes());
-  writeFile("junit.xml", junit.asBytes());
-  writeFile("result.txt", (verdict == nullptr ? "success\n"_kj : "failed\n"_kj).asBytes());
-  KJ_IF_MAYBE (path, env.xmlOutput) {
-    int fd;
-    KJ_SYSCALL(fd = open(path->cStr(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), *path);
-    kj::FdOutputStream(kj::AutoCloseFd(fd)).write(junit.begin(), junit.size());
-  }
+  folder.write("summary.json", json.asBytes());
+  folder.write("junit.xml", junit.asBytes());
+  folder.write("result.txt", (verdict == nullptr ? "success\n"_kj : "failed\n"_kj).asBytes());
+  KJ_IF_MAYBE (path, env.xmlOutput) writeWholeFile(*path, junit.asBytes());
   kj::Vector<kj::String> text;
   KJ_IF_MAYBE (d, diagnosis) {
     auto tails = KJ_MAP(guest, guests) {
@@ -353,38 +342,21 @@ int Run::report() {
   for (auto& line : text) screen.line(line);
   screen.line(summaryLine(verdict, false, kj::str(facts.outDir, "/summary.json")));
   if (options.json) kj::FdOutputStream(env.out).write(json.begin(), json.size());
-  tidyUp();
+  folder.tidyUp(options.keep);
   KJ_IF_MAYBE (d, diagnosis) return d->exit;
   return 0;
-}
-
-void Run::writeFile(kj::StringPtr name, kj::ArrayPtr<const kj::byte> content) {
-  auto path = kj::str(facts.outDir, '/', name);
-  int fd;
-  KJ_SYSCALL(fd = open(path.cStr(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), path);
-  kj::FdOutputStream(kj::AutoCloseFd(fd)).write(content.begin(), content.size());
-}
-
-// Runs in the default place are many; the old ones go.
-void Run::tidyUp() {
-  if (!defaultFolder) return;
-  if (options.keep) writeFile("keep", nullptr);
-  auto filesystem = kj::newDiskFilesystem();
-  auto base = kj::str(env.tempDir, "/nexus-net-", geteuid());
-  (void)kj::runCatchingExceptions([&] {
-    pruneRuns(*filesystem->getRoot().openSubdir(filesystem->getCurrentPath().evalNative(base), kj::WriteMode::MODIFY),
-              profile.name);
-  });
 }
 
 // implements GuestListener, ErrorHandler ----------------------------------------
 
 void Run::onConsoleLine(kj::byte node, kj::StringPtr line, kj::uint number) {
   KJ_ASSERT_NONNULL(runState).consoleLine(node, line, number, now());
+  obey();
 }
 
 void Run::onStatusLine(kj::byte node, kj::StringPtr line) {
   KJ_ASSERT_NONNULL(runState).statusLine(node, line, now());
+  obey();
 }
 
 void Run::onExited(kj::byte node, kj::StringPtr how) {

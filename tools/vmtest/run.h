@@ -4,9 +4,11 @@
 #include <kj/async-io.h>
 
 #include "tools/vmtest/accel-probe.h"
+#include "tools/vmtest/guest-link.h"
 #include "tools/vmtest/guest-node.h"
 #include "tools/vmtest/host-peers.h"
 #include "tools/vmtest/options.h"
+#include "tools/vmtest/run-folder.h"
 #include "tools/vmtest/screen.h"
 
 namespace nexus::vmtest {
@@ -35,7 +37,6 @@ class Run final : private GuestListener, private kj::TaskSet::ErrorHandler {
  private:
   // The exit code when the run is over before any guest starts.
   kj::Maybe<int> preflight();
-  kj::Maybe<kj::String> chooseFolder();
   int reportPreflight(int exit, kj::StringPtr message);
   int reportBuilt();
   int reportSkip(kj::StringPtr reason);
@@ -45,11 +46,10 @@ class Run final : private GuestListener, private kj::TaskSet::ErrorHandler {
   void launch();
   kj::Vector<kj::String> guestWords(kj::byte node);
   kj::Promise<void> watch();
+  void obey();
   kj::Promise<void> settle();
   kj::Promise<void> whenGuestsEnded(kj::Duration limit);
   int report();
-  void writeFile(kj::StringPtr name, kj::ArrayPtr<const kj::byte> content);
-  void tidyUp();
   void header();
   kj::TimePoint now() { return io.provider->getTimer().now(); }
   kj::Array<const Capture*> captures();
@@ -68,13 +68,13 @@ class Run final : private GuestListener, private kj::TaskSet::ErrorHandler {
   kj::String qemu;  // path
   Accel accel = Accel::TCG;
   kj::Maybe<kj::String> kernelRelease;
-  bool defaultFolder = false;
+  RunFolder folder;
   kj::Maybe<kj::Own<const kj::Directory>> cache;  // of the acceleration probe
   kj::Maybe<kj::Exception> taskFailure;
   kj::Maybe<kj::Own<HostPeers>> peers;
   kj::Maybe<RunState> runState;
-  uint64_t launchStamp = 0;              // nanoseconds since 1970
-  kj::Vector<kj::AutoCloseFd> cutLinks;  // our ends of links that lead nowhere
+  uint64_t launchStamp = 0;  // nanoseconds since 1970
+  kj::Maybe<GuestLink> link;
   kj::Vector<kj::Own<GuestNode>> guests;
   kj::uint ended = 0;
   kj::TaskSet tasks;

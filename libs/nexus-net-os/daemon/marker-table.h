@@ -125,4 +125,10 @@ NEXUS_MARKER(SELFTEST_REMOTE_PKGFS_READ, "SELFTEST: remote pkgfs read ok", "dsof
              "stat, open, read and close succeeded, and what was read is the file's content")
 NEXUS_MARKER(SELFTEST_REMOTE_DENIED, "SELFTEST: remote denied ok", "selftest/remote",
              "a call without a rule and a call of a stranger both got their refusal")
+NEXUS_MARKER(SELFTEST_REMOTE_SEEN, "SELFTEST: remote seen ok", "selftest/remote",
+             "this node's audit log has the peer's allowed and refused calls")
+NEXUS_MARKER(SELFTEST_SOAK, "SELFTEST: soak traffic ok", "selftest/traffic",
+             "calls and a stream to the peer went on for the whole soak and none failed; the counts follow")
+NEXUS_MARKER(SELFTEST_CHAOS, "SELFTEST: chaos traffic ok", "selftest/traffic",
+             "calls and streams were whole again after each thing that was broken; the counts follow")
 NEXUS_MARKER(SELFTEST_END, "SELFTEST: end", "selftest", "every step has run")
