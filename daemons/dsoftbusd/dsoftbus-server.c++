@@ -4,6 +4,7 @@
 
 #include "daemons/dsoftbusd/mux-stream-server.h"
 #include "daemons/dsoftbusd/peer-report.h"
+#include "daemons/dsoftbusd/policy/policy-state.h"
 
 namespace nexus {
 
@@ -91,6 +92,9 @@ void fillRecord(idl::AuditRecord::Builder out, const AuditEntry& entry) {
   out.setVerdict(entry.verdict);
   out.setRequestBytes(entry.requestBytes);
   out.setRepeats(entry.repeats);
+  out.setPolicyGeneration(entry.policy.generation);
+  out.setDryRun(entry.policy.dryRun);
+  out.setChange(entry.change);
 }
 
 class DSoftBusImpl final : public idl::DSoftBus::Server {
@@ -143,6 +147,7 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
       fillRecord(list[i], *entries[i]);
     }
     results.setDropped(log.droppedCount());
+    results.setBoot(log.boot());
     return kj::READY_NOW;
   }
 
@@ -154,6 +159,11 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
     auto policy = currentPolicy();
     explainPolicy(policy, {params.getPeer(), params.getService(), params.getOperation()})
         .toIdl(policy, context.getResults().initExplanation());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> policy(PolicyContext context) override {
+    fillPolicyState(currentPolicy(), context.getResults().initState());
     return kj::READY_NOW;
   }
 

@@ -1,6 +1,7 @@
 #include "daemons/dsoftbusd/dsoftbusd.h"
 
 #include <kj/debug.h>
+#include <kj/encoding.h>
 
 #include "daemons/dsoftbusd/dsoftbus-server.h"
 #include "daemons/dsoftbusd/remote/package-backend.h"
@@ -53,6 +54,9 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
     links.add(kj::heap<NodeLink>(i, settings.links[i], *imports.networks[i], settings.sessionPort, timer, bus,
                                  discovery, observer));
   }
+  kj::byte boot[8];
+  entropy.fill(boot);
+  auditLog.setBoot(kj::encodeHex(boot));
 }
 
 Dsoftbusd::~Dsoftbusd() noexcept(false) = default;
@@ -72,7 +76,7 @@ Bus::TrustChange Dsoftbusd::applyTrust(kj::Array<TrustedPeer> peers) {
 
 idl::DSoftBus::Client Dsoftbusd::newBusClient() {
   return newDSoftBusServer(bus, discovery, auditLog, timer,
-                           [this] { return PolicyTable{trust.all(), policy.rules()}; });
+                           [this] { return PolicyTable{trust.all(), policy.rules(), policy}; });
 }
 
 // ---- status
@@ -129,6 +133,10 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
     add(NAMES[i], proxy.count(verdict));
   }
   add("audit.dropped", auditLog.droppedCount()), add("audit.unlogged", auditLog.unloggedCount());
+  auto& dry = policy.counters();
+  add("policy.generationNow", policy.generation()), add("policy.dryRunNow", policy.candidate() != nullptr);
+  add("policy.wouldAllow", dry.wouldAllow), add("policy.wouldDeny", dry.wouldDeny);
+  for (auto& more : moreCounters) more(add);
   uint64_t opened = 0, up = 0;
   for (auto& link : links) opened += link->opened(), up += link->isUp() ? 1 : 0;
   add("stack.opened", opened), add("stack.upNow", up);
@@ -138,7 +146,8 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
     auto way = link->isUp() ? kj::str(", discovery by ", discovery.wayInUse(&link - links.begin())) : kj::String();
     return kj::str(link->name(), " ", link->state(), way);
   };
-  status.setDetail(kj::str(settings.nodeName, ": ", kj::strArray(states, "; "), "; ", live, " live sessions"));
+  status.setDetail(kj::str(settings.nodeName, ": ", kj::strArray(states, "; "), "; ", live, " live sessions; policy ",
+                           policy.candidate() == nullptr ? "enforce" : "dry-run", " v", policy.generation()));
   status.setUptimeMs((timer.now() - started) / kj::MILLISECONDS);
   auto list = status.initCounters(counters.size());
   for (auto i : kj::indices(counters)) {

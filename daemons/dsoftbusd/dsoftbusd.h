@@ -47,6 +47,17 @@ class Dsoftbusd {
   Bus& sessions() { return bus; }
   const Discovery& peers() const { return discovery; }
   const AuditLog& audit() const { return auditLog; }
+  AuditLog& audit() { return auditLog; }
+  kj::StringPtr deviceId() const { return settings.identity.deviceId(); }
+
+  // What may change while it runs.
+  LivePolicy& livePolicy() { return policy; }
+  void setRate(kj::uint perSecond, kj::uint burst) { rate.setLimits(perSecond, burst); }
+  void announceServices(kj::Array<kj::String> services) { discovery.setServices(kj::mv(services)); }
+
+  // Further counters of the status: calls its argument with each name (of static lifetime) and value.
+  using AddCounter = kj::FunctionParam<void(kj::StringPtr name, uint64_t value)>;
+  void addCounters(kj::Function<void(AddCounter)> counters) { moreCounters.add(kj::mv(counters)); }
 
  private:
   class StatusServer;
@@ -62,6 +73,7 @@ class Dsoftbusd {
   LinkContext context;
   Bus bus;
   Discovery discovery;
+  kj::Vector<kj::Function<void(AddCounter)>> moreCounters;
   kj::Vector<kj::Own<NodeLink>> links;
 
   void fillStatus(idl::DaemonStatus::Builder status);

@@ -163,6 +163,9 @@ PolicyAnswer explainPolicy(const PolicyTable& table, const PolicyQuestion& q) {
 }
 
 PolicyAnswer explainDecision(const PolicyTable& table, const AuditEntry& entry) {
+  if (entry.change.size() > 0) {
+    return answer(Reason::OTHER_CHECK, kj::str("no call: this node's own configuration; ", entry.change));
+  }
   if (entry.verdict != CallStatus::OK && entry.verdict != CallStatus::DENIED) {
     return answer(Reason::OTHER_CHECK, kj::str(verdictSentence(entry.verdict)));
   }
@@ -171,7 +174,19 @@ PolicyAnswer explainDecision(const PolicyTable& table, const AuditEntry& entry) 
                   kj::str("the policy decided, but the record keeps only the first ", AuditLog::MAX_TEXT,
                           " bytes of the service's name: ask with the whole name"));
   }
-  return explainPolicy(table, {entry.peer, entry.service, entry.operation});
+  auto explained = explainPolicy(table, {entry.peer, entry.service, entry.operation});
+  KJ_IF_MAYBE (live, table.live) {
+    if (entry.policy.generation != 0 && entry.policy.generation != live->generation()) {
+      explained.sentence = kj::str(explained.sentence, "; so says policy ", live->generation(),
+                                   ", but the call was decided by policy ", entry.policy.generation);
+    }
+  }
+  if (entry.policy.dryRun != DryRunVerdict::SAME) {
+    bool would = entry.policy.dryRun == DryRunVerdict::WOULD_ALLOW;
+    explained.sentence =
+        kj::str(explained.sentence, "; the candidate of the dry run would have ", would ? "allowed" : "denied", " it");
+  }
+  return explained;
 }
 
 }  // namespace nexus

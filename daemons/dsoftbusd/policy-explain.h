@@ -3,7 +3,7 @@
 // and why it does not match, and what would have to be added. Pure. Says the same as the proxy decides (a test walks
 // all questions); decides nothing itself. Knows nothing of sessions, rates or frames.
 #include "daemons/dsoftbusd/audit-log.h"
-#include "daemons/dsoftbusd/proxy-policy.h"
+#include "daemons/dsoftbusd/policy/live-policy.h"
 #include "daemons/dsoftbusd/trust-table.h"
 #include "idl/dsoftbus.capnp.h"
 
@@ -13,6 +13,7 @@ namespace nexus {
 struct PolicyTable {
   kj::ArrayPtr<const TrustedPeer> peers;
   kj::ArrayPtr<const PolicyRule> rules;
+  kj::Maybe<const LivePolicy&> live = nullptr;  // of a running node: the one whose rules these are
 };
 
 struct PolicyQuestion {

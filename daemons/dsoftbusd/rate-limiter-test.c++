@@ -60,5 +60,20 @@ TEST_CASE("at the bound of keys a new key is refused until another bucket is ful
   CHECK(limiter.keyCount() == 2);
 }
 
+TEST_CASE("new limits hold from then on: a smaller burst takes tokens away, a larger one gives none at once") {
+  auto now = kj::origin<kj::TimePoint>();
+  RateLimiter limiter(1, 4);
+  CHECK(limiter.tryTake("a", now));
+  limiter.setLimits(2, 2);
+  CHECK(limiter.tryTake("a", now));
+  CHECK(limiter.tryTake("a", now));
+  CHECK_FALSE(limiter.tryTake("a", now));
+  limiter.setLimits(1, 100);
+  CHECK_FALSE(limiter.tryTake("a", now));
+  CHECK(limiter.tryTake("a", now + 1 * kj::SECONDS));
+  CHECK_FALSE(limiter.tryTake("a", now + 1 * kj::SECONDS));
+  CHECK_THROWS(limiter.setLimits(0, 1));
+}
+
 }  // namespace
 }  // namespace nexus

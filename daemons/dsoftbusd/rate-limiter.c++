@@ -10,6 +10,13 @@ RateLimiter::RateLimiter(kj::uint perSecond, kj::uint burst, size_t maxKeys)
              maxKeys);
 }
 
+void RateLimiter::setLimits(kj::uint newPerSecond, kj::uint newBurst) {
+  KJ_REQUIRE(newPerSecond > 0 && newBurst > 0, "a rate limit of zero allows nothing", newPerSecond, newBurst);
+  perSecond = newPerSecond;
+  burst = newBurst;
+  for (auto& entry : buckets) entry.value.tokens = kj::min(burst, entry.value.tokens);
+}
+
 bool RateLimiter::tryTake(kj::StringPtr key, kj::TimePoint now) {
   if (buckets.find(key) == nullptr && buckets.size() >= maxKeys) {
     dropFull(now);

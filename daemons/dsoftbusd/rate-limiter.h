@@ -14,6 +14,9 @@ class RateLimiter {
   RateLimiter(kj::uint perSecond, kj::uint burst, size_t maxKeys = 256);
   KJ_DISALLOW_COPY_AND_MOVE(RateLimiter);
 
+  // From now on; no bucket holds more than the new burst.
+  void setLimits(kj::uint perSecond, kj::uint burst);
+
   // Takes a token of `key`; false when there is none. `now` must not go back; if it does, no tokens are gained.
   bool tryTake(kj::StringPtr key, kj::TimePoint now);
 

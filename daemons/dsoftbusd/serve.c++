@@ -6,6 +6,7 @@
 #include "daemons/dsoftbusd/crypto-check.h"
 #include "daemons/dsoftbusd/dsoftbusd.h"
 #include "daemons/dsoftbusd/identity-file.h"
+#include "daemons/dsoftbusd/policy/bus-admin-server.h"
 #include "libs/nexus-net-os/daemon/sandbox.h"
 
 namespace nexus {
@@ -28,6 +29,26 @@ BusSettings settingsOf(config::Dsoftbusd::Reader config) {
     kj::throwFatalException(badConfiguration(wrong->sentence));
   }
   return kj::mv(checked.get<BusSettings>());
+}
+
+kj::Maybe<LiveConfig::ReadText> readerOf(kj::Maybe<ConfigFile&> file) {
+  KJ_IF_MAYBE (f, file) {
+    return LiveConfig::ReadText([f]() -> kj::OneOf<kj::String, SettingsError> {
+      auto text = f->read();
+      KJ_IF_MAYBE (error, text.tryGet<ConfigError>()) return SettingsError{kj::mv(error->message)};
+      return kj::mv(text.get<kj::String>());
+    });
+  }
+  return nullptr;
+}
+
+// SIGHUP and the capability do the same; here nobody waits for the answer but the log.
+kj::Promise<void> reloadLoop(DaemonContext& daemon, LiveConfig& live) {
+  for (;;) {
+    co_await daemon.whenReloadRequested();
+    auto result = live.reload();
+    if (result.auditId == 0) KJ_LOG(INFO, "reload", result.sentence);
+  }
 }
 
 }  // namespace
@@ -60,10 +81,24 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
   daemon.serve("bus", [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newBusClient(); });
   daemon.serve("status-dsoftbusd",
                [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newStatusClient(); });
+  auto configFile = daemon.configFile();
+  auto fileName = configFile.map([](ConfigFile& file) { return file.path(); }).orDefault("");
+  LiveConfig live(node, config, fileName, readerOf(configFile),
+                  [&node](kj::Array<TrustedPeer> peers) { node.applyTrust(kj::mv(peers)); });
+  node.addCounters([&live](Dsoftbusd::AddCounter add) {
+    auto& c = live.counters();
+    add("config.reloads", c.reloads), add("config.refused", c.refused), add("config.streamsReset", c.streamsReset);
+  });
+  daemon.serve("bus-admin",
+               [&live](const PeerCredentials&) -> capnp::Capability::Client { return newBusAdminServer(live); });
+
   checkCryptography(daemon.entropy());
-  if (config.getSandbox()) enterSandbox(SandboxProfile::STACK);
+  auto reloading = reloadLoop(daemon, live);
+  kj::Vector<int> readable;
+  KJ_IF_MAYBE (file, configFile) readable.add(file->folderFd());
+  if (config.getSandbox()) enterSandbox(SandboxProfile::STACK, {readable, nullptr});
   markers.onReady();
-  co_await node.run();
+  co_await node.run().exclusiveJoin(kj::mv(reloading));
 }
 
 }  // namespace nexus

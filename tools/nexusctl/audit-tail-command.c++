@@ -27,21 +27,26 @@ class AuditTailCommand final : public Command {
     Report report;
     report.json = document("nexus.audit/1");
     auto list = Json::array();
-    Table table(row("ID", "AT", "VERDICT", "PEER", "SERVICE", "OPERATION", "BYTES", "REPEATS"));
+    Table table(row("ID", "AT", "VERDICT", "PEER", "SERVICE", "OPERATION", "BYTES", "REPEATS", "NOTE"));
     for (auto record : response.getRecords()) {
       auto orDash = [](kj::StringPtr text) { return text.size() > 0 ? text : "-"_kj; };
+      auto dryRun = record.getDryRun() == idl::DryRunVerdict::SAME ? ""_kj : dryRunName(record.getDryRun());
+      kj::StringPtr note = record.getChange().size() > 0 ? record.getChange() : capnp::Text::Reader(dryRun);
       table.add(row(record.getId(), durationText(record.getTimeMs()), statusName(record.getVerdict()),
                     orDash(record.getPeer()), orDash(record.getService()), orDash(record.getOperation()),
-                    record.getRequestBytes(), record.getRepeats()));
+                    record.getRequestBytes(), record.getRepeats(), note));
       Json item;
       item.set("id", uint64_t(record.getId())).set("timeMs", uint64_t(record.getTimeMs()));
       item.set("verdict", statusName(record.getVerdict())).set("peer", clean(record.getPeer()));
       item.set("service", clean(record.getService())).set("operation", clean(record.getOperation()));
       item.set("requestBytes", uint64_t(record.getRequestBytes())).set("repeats", uint64_t(record.getRepeats()));
+      item.set("policy", uint64_t(record.getPolicyGeneration())).set("dryRun", dryRunName(record.getDryRun()));
+      item.set("change", clean(record.getChange()));
       list.add(kj::mv(item));
     }
     uint64_t dropped = response.getDropped();
     report.json.set("records", kj::mv(list)).set("dropped", dropped);
+    report.json.set("boot", clean(response.getBoot()));
     report.text = response.getRecords().size() > 0 ? table.text() : kj::str("no records after ", after, '\n');
     if (dropped > 0) report.text = kj::str(report.text, dropped, " older records were dropped from the ring\n");
     co_return report;

@@ -9,7 +9,9 @@
 #include "tools/nexusctl/bus-peers-command.h"
 #include "tools/nexusctl/bus-ping-command.h"
 #include "tools/nexusctl/policy-config-commands.h"
+#include "tools/nexusctl/policy-diff-command.h"
 #include "tools/nexusctl/policy-explain-command.h"
+#include "tools/nexusctl/policy-live-commands.h"
 #include "tools/nexusctl/policy-test-command.h"
 #include "tools/nexusctl/status-command.h"
 
@@ -130,6 +132,9 @@ kj::Vector<kj::Own<Command>> allCommands(Entropy& entropy) {
   commands.add(newPolicyCheckCommand());
   commands.add(newPolicyExplainCommand());
   commands.add(newPolicyTestCommand());
+  commands.add(newPolicyDiffCommand());
+  commands.add(newPolicyReloadCommand());
+  commands.add(newPolicyModeCommand());
   return commands;
 }
 

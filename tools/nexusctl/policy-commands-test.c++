@@ -3,11 +3,15 @@
 #include <doctest/doctest.h>
 #include <kj/debug.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <fstream>
 
+#include "daemons/dsoftbusd/policy/bus-admin-server.h"
+#include "libs/nexus-net-os/daemon/config-loader.h"
 #include "libs/oslite-frames/bundlemgr-frames.h"
 #include "tests/sim/sim-bus-node.h"
+#include "tools/nexusctl/policy-source.h"
 #include "tools/nexusctl/sim-doors.h"
 
 namespace nexus::ctl {
@@ -193,6 +197,107 @@ TEST_CASE("an expectation file that says nothing, or something else, is exit 8")
   }
   CHECK(contains(f.doors.run(kj::str("policy test ", f.files.write("x", "\nallow a\n"), " --config ", f.config)).err,
                  "x:2:"));
+}
+
+// Node b has a file that it can read again.
+struct AdminFixture : LiveFixture {
+  capnp::MallocMessageBuilder message;
+  kj::Own<LiveConfig> live;
+
+  AdminFixture() {
+    auto schema = capnp::Schema::from<config::Dsoftbusd>();
+    KJ_ASSERT(loadConfig("b.toml", TOML_B, "dsoftbusd", schema, message) == nullptr);
+    LiveConfig::ReadText read = [this]() -> kj::OneOf<kj::String, SettingsError> {
+      return kj::str(readTextFile(config).get<kj::String>());
+    };
+    live = kj::heap<LiveConfig>(b->daemon(), message.getRoot<config::Dsoftbusd>().asReader(), "b.toml", kj::mv(read),
+                                [this](kj::Array<TrustedPeer> peers) { b->daemon().applyTrust(kj::mv(peers)); });
+    doors.put("/run/nexus/bus-admin.sock", newBusAdminServer(*live));
+  }
+};
+
+constexpr auto LIST_RULE =
+    "[[dsoftbusd.policy]]\npeer = \"node-a\"\nservice = \"bundlemgrd\"\noperations = [\"list\"]\n"_kj;
+
+TEST_CASE("a reload puts the file into force, tells what changed, and refuses what it must with exit 8") {
+  AdminFixture f;
+  auto same = f.doors.run("policy reload");
+  CHECK(same.exit == Exit::OK);
+  CHECK(contains(same.out, "nothing changed"));
+  f.files.write("b.toml", kj::str(TOML_B, LIST_RULE));
+  auto done = f.doors.run("policy reload --json");
+  CHECK(done.exit == Exit::OK);
+  JsonDocument document(done.out);
+  CHECK(document["outcome"].getString() == "applied");
+  CHECK(document["changed"].getArray()[0].getString() == "policy");
+  CHECK(document["generation"].getNumber() == 2);
+  CHECK(f.a->call("node-b", "bundlemgrd", bn::encodeList()).status == CallStatus::OK);
+  auto show = f.doors.run("policy show");
+  CHECK(contains(show.out, "1     node-a  bundlemgrd  list\n"));
+  CHECK(contains(show.out, "policy 2 of the running dsoftbusd, mode enforce"));
+  f.files.write("b.toml", kj::str("[dsoftbusd]\nsessionPort = 1\n", TOML_B.slice(13)));
+  auto restart = f.doors.run("policy reload");
+  CHECK(restart.exit == Exit::BAD_CONFIG);
+  CHECK(contains(restart.err, "Nothing was changed: needs a restart: sessionPort."));
+  f.files.write("b.toml", "[dsoftbusd]\nnodName = 1\n");
+  auto bad = f.doors.run("policy reload");
+  CHECK(bad.exit == Exit::BAD_CONFIG);
+  CHECK(contains(bad.err, "b.toml:2:"));
+  CHECK(f.a->call("node-b", "bundlemgrd", bn::encodeList()).status == CallStatus::OK);
+  f.doors.close("/other", Closed::FORBIDDEN);
+  CHECK(f.doors.run("policy reload --admin /other").exit == Exit::DENIED);
+}
+
+TEST_CASE("the mode is shown, begun with a candidate and ended; no call is answered otherwise in a dry run") {
+  AdminFixture f;
+  auto candidate = f.files.write("candidate.toml", kj::str(TOML_B, LIST_RULE));
+  CHECK(contains(f.doors.run("policy mode").out, "enforce: policy 1 with 1 rules decides"));
+  auto dry = f.doors.run(kj::str("policy mode dry-run --config ", candidate));
+  CHECK(dry.exit == Exit::OK);
+  CHECK(contains(dry.out, "a candidate with 2 rules is evaluated beside it"));
+  auto refused = f.a->call("node-b", "bundlemgrd", bn::encodeList());
+  CHECK(refused.status == CallStatus::DENIED);
+  JsonDocument document(f.doors.run("policy mode --json").out);
+  CHECK(document["mode"].getString() == "dry-run");
+  CHECK(document["wouldAllow"].getNumber() == 1);
+  auto why = f.doors.run(kj::str("policy explain --audit ", refused.auditId));
+  CHECK(contains(why.out, "the candidate of the dry run would have allowed it"));
+  CHECK(contains(f.doors.run("policy mode enforce").out, "enforce: policy 1"));
+  CHECK(f.b->daemon().livePolicy().candidate() == nullptr);
+  for (auto line : {"policy mode dry-run", "policy mode enforce --config x", "policy mode off"}) {
+    CHECK(f.doors.run(line).exit == Exit::USAGE);
+  }
+  auto bad = f.files.write("bad.toml", "[dsoftbusd]\n");
+  CHECK(f.doors.run(kj::str("policy mode dry-run --config ", bad)).exit == Exit::BAD_CONFIG);
+}
+
+TEST_CASE("a diff tells what is newly allowed and denied in effect, between files and from the running daemon") {
+  LiveFixture f;
+  auto wider = f.files.write("wider.toml", kj::str(TOML_B, LIST_RULE));
+  auto same = f.doors.run(kj::str("policy diff ", f.config));
+  CHECK(same.exit == Exit::OK);
+  CHECK(contains(same.out, "no difference in effect"));
+  CHECK(f.doors.run(kj::str("policy diff ", wider, " ", wider)).exit == Exit::OK);
+  auto live = f.doors.run(kj::str("policy diff ", wider));
+  CHECK(live.exit == Exit::OTHER);
+  CHECK(live.out == "allow node-a bundlemgrd list\n1 newly allowed, 0 newly denied\n");
+  auto back = f.doors.run(kj::str("policy diff ", wider, " ", f.config));
+  CHECK(back.out == "deny  node-a bundlemgrd list\n0 newly allowed, 1 newly denied\n");
+  JsonDocument document(f.doors.run(kj::str("policy diff --json ", wider, " ", f.config)).out);
+  CHECK(JsonDocument::field(document["newlyDenied"].getArray()[0], "operation").getString() == "list");
+  CHECK(f.doors.run("policy diff /nonexistent").exit == Exit::NOT_FOUND);
+}
+
+TEST_CASE("a name that means another device in the other file is a difference") {
+  Fixture f;
+  kj::String other = kj::str(TOML_B);
+  auto at = strstr(other.begin(), "name = \"node-a\"\ntestIdentity = \"node-a\"");
+  REQUIRE(at != nullptr);
+  memcpy(at + strlen("name = \"node-a\"\ntestIdentity = \""), "node-q", 6);
+  auto result = f.doors.run(kj::str("policy diff ", f.config, " ", f.files.write("q.toml", other)));
+  CHECK(result.exit == Exit::OTHER);
+  CHECK(contains(result.out, "1 newly allowed, 1 newly denied"));
+  CHECK(contains(result.out, "(device "));
 }
 
 }  // namespace

@@ -9,6 +9,29 @@ namespace nexus::ctl {
 
 namespace {
 
+Report shownLive(idl::PolicyState::Reader state) {
+  Report report;
+  report.json = document("nexus.policy/1");
+  auto list = Json::array();
+  Table table(row("RULE", "PEER", "SERVICE", "OPERATIONS"));
+  for (auto rule : state.getRules()) {
+    auto operations = Json::array();
+    kj::Vector<kj::String> names;
+    for (auto operation : rule.getOperations()) operations.add(clean(operation)), names.add(clean(operation));
+    table.add(row(rule.getIndex(), rule.getPeer(), rule.getService(), kj::strArray(names, ",")));
+    Json item;
+    item.set("index", uint64_t(rule.getIndex())).set("peer", clean(rule.getPeer()));
+    item.set("service", clean(rule.getService())).set("operations", kj::mv(operations));
+    list.add(kj::mv(item));
+  }
+  bool dryRun = state.getMode() == idl::PolicyState::Mode::DRY_RUN;
+  report.json.set("generation", uint64_t(state.getGeneration())).set("mode", dryRun ? "dry-run" : "enforce");
+  report.json.set("default", "deny").set("rules", kj::mv(list));
+  report.text = kj::str(table.text(), "what no rule allows is denied; this is policy ", state.getGeneration(),
+                        " of the running dsoftbusd, mode ", dryRun ? "dry-run" : "enforce", '\n');
+  return report;
+}
+
 Report shown(const BusSettings& settings) {
   Report report;
   report.json = document("nexus.policy/1");
@@ -45,16 +68,25 @@ class PolicyConfigCommand final : public Command {
 
   kj::StringPtr path() const override { return show ? "policy show"_kj : "policy check"_kj; }
   kj::StringPtr about() const override {
-    return show ? "the rules of a configuration, as dsoftbusd takes them"_kj
+    return show ? "the rules of the running dsoftbusd, or of a configuration as it would take them"_kj
                 : "whether dsoftbusd would take a configuration, and what is wrong"_kj;
   }
   kj::StringPtr example() const override { return "--config dsoftbusd.toml"_kj; }
 
   void declare(CLI::App& app) override {
-    app.add_option("--config", config, "the configuration file (TOML)")->required();
+    auto* option = app.add_option(
+        "--config", config,
+        show ? "this configuration file (TOML) instead of the running dsoftbusd" : "the configuration file (TOML)");
+    if (!show) option->required();
   }
 
   kj::Promise<Report> run(Context& context) override {
+    if (config.empty()) {
+      auto opened = openBus(context);
+      KJ_IF_MAYBE (closed, opened.tryGet<Report>()) return kj::mv(*closed);
+      return opened.get<idl::DSoftBus::Client>().policyRequest().send().then(
+          [](auto&& response) { return shownLive(response.getState()); });
+    }
     auto settings = readPolicyConfig(config.c_str());
     KJ_IF_MAYBE (wrong, settings.tryGet<Report>()) return kj::mv(*wrong);
     auto& good = settings.get<BusSettings>();

@@ -156,7 +156,7 @@ kj::String explanationText(idl::PolicyExplanation::Reader e) {
         kj::str("  considered  ", ruleText(considered.getRule()), "  (", mismatchName(considered.getMismatch()), ')'));
   }
   if (e.getToAllow().size() > 0) {
-    lines.add(kj::str("to allow it, add to the configuration of dsoftbusd on this node and start it again:"));
+    lines.add(kj::str("to allow it, add to the configuration of dsoftbusd on this node, then nexusctl policy reload:"));
     lines.add(kj::str());
     lines.add(cleanLines(e.getToAllow()));
   } else {

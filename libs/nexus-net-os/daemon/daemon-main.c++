@@ -86,7 +86,7 @@ struct Options {
 
 class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
  public:
-  explicit Context(kj::AsyncIoContext& io) : asyncIo(io), tasks(*this) {}
+  Context(kj::AsyncIoContext& io, const Options& options) : asyncIo(io), options(options), tasks(*this) {}
 
   void addImport(Endpoint endpoint) {
     CapReconnect::Connect connect;
@@ -145,6 +145,18 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
     return false;
   }
 
+  kj::Maybe<ConfigFile&> configFile() override {
+    if (options.configFile.empty()) return nullptr;
+    if (config == nullptr) config = kj::heap<ConfigFile>(options.configFile.c_str());
+    return *KJ_ASSERT_NONNULL(config);
+  }
+
+  kj::Promise<void> whenReloadRequested() override {
+    if (!capturesReload) kj::UnixEventPort::captureSignal(SIGHUP);
+    capturesReload = true;
+    return asyncIo.unixEventPort.onSignal(SIGHUP).ignoreResult();
+  }
+
   void setExitStatus(int status) override { endStatus = status; }
   int exitStatus() const { return endStatus; }
 
@@ -162,6 +174,9 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
 
  private:
   kj::AsyncIoContext& asyncIo;
+  const Options& options;
+  kj::Maybe<kj::Own<ConfigFile>> config;
+  bool capturesReload = false;
   SystemEntropy systemEntropy;
   int endStatus = 0;
   kj::HashMap<kj::String, kj::Own<CapReconnect>> imports;
@@ -306,7 +321,7 @@ int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchem
     closeStrayFds(inheritedFds(options));
     auto io = kj::setupAsyncIo();
     io.waitScope.setBusyPollInterval(EVENTS_PER_POLL);
-    Context context(io);
+    Context context(io, options);
     auto usage = addEndpoints(context, options);
     KJ_IF_MAYBE (what, usage) {
       complain(*what);

@@ -14,6 +14,7 @@
 #include <kj/async-io.h>
 
 #include "libs/nexus-net-os/base/entropy.h"
+#include "libs/nexus-net-os/daemon/config-file.h"
 #include "libs/nexus-net-os/rpc/cap-reconnect.h"
 #include "libs/nexus-net-os/rpc/cap-transport.h"
 
@@ -35,6 +36,13 @@ class DaemonContext {
 
   // What the process exits with when `run` ends without an exception; 0 unless set.
   virtual void setExitStatus(int status) = 0;
+
+  // The file of --config, to be read again later; null when none was given. To be asked for before the sandbox, which
+  // has to let its folder be read (SandboxFolders).
+  virtual kj::Maybe<ConfigFile&> configFile() = 0;
+
+  // Resolves when SIGHUP asks for the configuration to be read again. A daemon that never asks ends by SIGHUP.
+  virtual kj::Promise<void> whenReloadRequested() = 0;
 
   // The names of all exports that were given, served or not.
   virtual kj::Array<kj::String> exportNames() = 0;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <kj/function.h>
+#include <linux/landlock.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -105,6 +106,86 @@ TEST_CASE("the profile for a VFIO device has no ioctl, no mmap, no open, no sock
   CHECK(forbids(profile, [] { syscall(SYS_memfd_create, "x", 0); }));
   CHECK(forbids(profile, [] { syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0); }));
   CHECK(forbids(profile, [] { syscall(SYS_connect, 0, nullptr, 0); }));
+}
+
+struct TestFolder {
+  char path[64] = "/tmp/sandbox-test.XXXXXX";
+  kj::AutoCloseFd fd;
+  TestFolder() {
+    REQUIRE(mkdtemp(path) != nullptr);
+    int raw;
+    KJ_SYSCALL(raw = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    fd = kj::AutoCloseFd(raw);
+    int file;
+    KJ_SYSCALL(file = openat(fd, "there", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    close(file);
+  }
+  ~TestFolder() {
+    for (auto name : {"there", "made", "moved"}) unlinkat(fd, name, 0);
+    rmdir(path);
+  }
+};
+
+TEST_CASE("a folder that is let be read is, through its descriptor alone, and nothing in it is changed") {
+  TestFolder folder, other;
+  int readable[] = {folder.fd};
+  auto enter = [&](kj::Function<bool()> call) {
+    return inChild([&] {
+      enterSandbox(SandboxProfile::STACK, {readable, nullptr});
+      if (!call()) _exit(1);
+    });
+  };
+  CHECK(endedWell(enter([&] { return syscall(SYS_openat, folder.fd.get(), "there", O_RDONLY | O_CLOEXEC, 0) >= 0; })));
+  auto killed = [&](int fd, const char* name, int flags) {
+    return killedBySandbox(enter([&] { return syscall(SYS_openat, fd, name, flags, 0600) >= 0; }));
+  };
+  CHECK(killed(other.fd, "there", O_RDONLY));
+  CHECK(killed(AT_FDCWD, "/etc/passwd", O_RDONLY));
+  CHECK(killed(folder.fd, "there", O_WRONLY));
+  CHECK(killed(folder.fd, "there", O_RDONLY | O_TRUNC));
+  CHECK(killed(folder.fd, "made", O_WRONLY | O_CREAT | O_EXCL));
+  CHECK(killed(folder.fd, ".", O_RDONLY | O_DIRECTORY));
+  CHECK(killedBySandbox(enter([&] { return syscall(SYS_unlinkat, folder.fd.get(), "there", 0) == 0; })));
+}
+
+TEST_CASE(
+    "in a folder that is let be written new files are made, renamed and removed; none is opened to be rewritten") {
+  TestFolder folder, other;
+  int writable[] = {folder.fd};
+  auto enter = [&](kj::Function<bool()> call) {
+    return inChild([&] {
+      enterSandbox(SandboxProfile::STACK, {nullptr, writable});
+      if (!call()) _exit(1);
+    });
+  };
+  constexpr int fresh = O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC;
+  CHECK(endedWell(enter([&] {
+    int file = syscall(SYS_openat, folder.fd.get(), "made", fresh, 0600);
+    return file >= 0 && write(file, "x", 1) == 1 && fsync(file) == 0 &&
+           syscall(SYS_renameat, folder.fd.get(), "made", folder.fd.get(), "moved") == 0 &&
+           syscall(SYS_unlinkat, folder.fd.get(), "moved", 0) == 0;
+  })));
+  CHECK(
+      killedBySandbox(enter([&] { return syscall(SYS_openat, folder.fd.get(), "there", O_WRONLY | O_APPEND) >= 0; })));
+  CHECK(killedBySandbox(enter([&] { return syscall(SYS_openat, other.fd.get(), "made", fresh, 0600) >= 0; })));
+  CHECK(killedBySandbox(
+      enter([&] { return syscall(SYS_renameat, folder.fd.get(), "there", other.fd.get(), "moved") == 0; })));
+  CHECK(killedBySandbox(enter([&] { return syscall(SYS_unlinkat, other.fd.get(), "there", 0) == 0; })));
+}
+
+TEST_CASE("where the kernel has Landlock, a path that leads out of the folder does not leave it") {
+  if (syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1) {
+    MESSAGE("no Landlock on this kernel: not tried");
+    return;
+  }
+  TestFolder folder;
+  int readable[] = {folder.fd};
+  CHECK(endedWell(inChild([&] {
+    enterSandbox(SandboxProfile::STACK, {readable, nullptr});
+    bool outside = syscall(SYS_openat, folder.fd.get(), "/etc/passwd", O_RDONLY, 0) >= 0 ||
+                   syscall(SYS_openat, folder.fd.get(), "../../etc/passwd", O_RDONLY, 0) >= 0;
+    if (outside || syscall(SYS_openat, folder.fd.get(), "there", O_RDONLY, 0) < 0) _exit(1);
+  })));
 }
 
 TEST_CASE("the state store profile makes, renames and removes files, and others do none of it") {

@@ -3,8 +3,10 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <kj/debug.h>
+#include <kj/io.h>
 #include <kj/vector.h>
 #include <linux/if_tun.h>
+#include <linux/landlock.h>
 #include <linux/sockios.h>
 #include <malloc.h>
 #include <seccomp.h>
@@ -12,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -68,6 +71,24 @@ class Filter {
   void allowWhen(int call, unsigned argument, uint64_t mask, uint64_t value) {
     check(seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, mask, value)),
           call);
+  }
+
+  // The same for `call` whose descriptors, the arguments `first` and, if another, `second`, are both `fd`.
+  void allowIn(int fd, int call, unsigned first, unsigned second) {
+    auto is = static_cast<uint64_t>(fd);
+    auto a = SCMP_CMP(first, SCMP_CMP_MASKED_EQ, 0xffffffff, is),
+         b = SCMP_CMP(second, SCMP_CMP_MASKED_EQ, 0xffffffff, is);
+    check(first == second ? seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 1, a)
+                          : seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 2, a, b),
+          call);
+  }
+
+  // openat() in the folder `fd` when (flags & mask) == value.
+  void allowOpenIn(int fd, uint64_t mask, uint64_t value) {
+    check(seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(openat), 2,
+                           SCMP_CMP(0, SCMP_CMP_MASKED_EQ, 0xffffffff, static_cast<uint64_t>(fd)),
+                           SCMP_CMP(2, SCMP_CMP_MASKED_EQ, mask, value)),
+          SCMP_SYS(openat));
   }
 
   void load() { check(seccomp_load(context), -1); }
@@ -134,6 +155,47 @@ void addRules(Filter& filter, SandboxProfile profile) {
   }
 }
 
+constexpr uint64_t OPEN_MODE = O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_TMPFILE;
+static_assert((O_TMPFILE & O_DIRECTORY) != 0);  // so that a folder is not opened either
+
+void allowFolders(Filter& filter, const SandboxFolders& folders) {
+  for (int fd : folders.readable) filter.allowOpenIn(fd, OPEN_MODE, O_RDONLY);
+  for (int fd : folders.writable) {
+    filter.allowOpenIn(fd, OPEN_MODE, O_RDONLY);
+    filter.allowOpenIn(fd, OPEN_MODE, O_WRONLY | O_CREAT | O_EXCL);
+    filter.allowIn(fd, SCMP_SYS(renameat), 0, 2);
+    filter.allowIn(fd, SCMP_SYS(unlinkat), 0, 0);
+  }
+  if (folders.writable.size() > 0) filter.allow({SCMP_SYS(fsync)});
+}
+
+// ---- Landlock: what a filter of system calls cannot see, the path
+
+constexpr uint64_t LANDLOCK_READ = LANDLOCK_ACCESS_FS_READ_FILE;
+constexpr uint64_t LANDLOCK_WRITE =
+    LANDLOCK_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE;
+constexpr uint64_t LANDLOCK_ALL = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;  // every right of its first version
+
+void addLandlockFolder(int ruleset, int folder, uint64_t access) {
+  landlock_path_beneath_attr beneath{};
+  beneath.allowed_access = access;
+  beneath.parent_fd = folder;
+  KJ_SYSCALL(syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0));
+}
+
+// Nothing where the kernel does not have it.
+void confineToFolders(const SandboxFolders& folders) {
+  if (syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1) return;
+  landlock_ruleset_attr attributes{};
+  attributes.handled_access_fs = LANDLOCK_ALL;
+  int raw;
+  KJ_SYSCALL(raw = syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes.handled_access_fs), 0));
+  kj::AutoCloseFd ruleset(raw);
+  for (int fd : folders.readable) addLandlockFolder(ruleset, fd, LANDLOCK_READ);
+  for (int fd : folders.writable) addLandlockFolder(ruleset, fd, LANDLOCK_WRITE);
+  KJ_SYSCALL(syscall(SYS_landlock_restrict_self, ruleset.get(), 0));
+}
+
 // Makes the runtime do now what it would otherwise do at its first exception: loading the unwinder opens and maps
 // files.
 void warmUp() {
@@ -151,12 +213,14 @@ void confineMalloc() {
 
 }  // namespace
 
-void enterSandbox(SandboxProfile profile) {
+void enterSandbox(SandboxProfile profile, const SandboxFolders& folders) {
   warmUp();
   if (profile == SandboxProfile::VIRTIONETD_VFIO) confineMalloc();
   KJ_SYSCALL(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   Filter filter;
   addRules(filter, profile);
+  allowFolders(filter, folders);
+  if (folders.readable.size() + folders.writable.size() > 0) confineToFolders(folders);
   filter.load();
 }
 

@@ -32,9 +32,18 @@ enum class SandboxProfile : uint8_t {
   STATE_STORE,
 };
 
+// Folders that were opened before and whose files are reached through these descriptors alone. A filter sees the
+// descriptor and the flags of a call, not the path, which could lead elsewhere; where the kernel has Landlock (5.13 and
+// later, if it is switched on), nothing outside of these folders can be opened either way.
+struct SandboxFolders {
+  kj::ArrayPtr<const int> readable;  // files are opened for reading
+  kj::ArrayPtr<const int> writable;  // that, and new files are made, written from their end or their beginning,
+                                     // renamed within the folder and removed; no file that exists is opened for writing
+};
+
 // Enters `profile` for good, in every thread of the process. FAILED, with the process unchanged but for no_new_privs,
 // when the kernel refuses. Descriptors 0 to 2 and all that are open now stay open.
-void enterSandbox(SandboxProfile profile);
+void enterSandbox(SandboxProfile profile, const SandboxFolders& folders = {});
 
 // Closes every descriptor above 2 that is not in `keep`. To be called first thing in main, before anything is opened.
 void closeStrayFds(kj::ArrayPtr<const int> keep);

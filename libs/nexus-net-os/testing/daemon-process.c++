@@ -101,7 +101,11 @@ void DaemonProcess::waitForLine(kj::StringPtr prefix) {
 }
 
 void DaemonProcess::terminate() {
-  KJ_SYSCALL(kill(pid, SIGTERM));
+  signal(SIGTERM);
+}
+
+void DaemonProcess::signal(int number) {
+  KJ_SYSCALL(kill(pid, number));
 }
 
 int DaemonProcess::wait() {

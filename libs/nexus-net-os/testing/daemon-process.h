@@ -27,6 +27,7 @@ class DaemonProcess {
   void waitForLine(kj::StringPtr prefix);
 
   void terminate();  // SIGTERM
+  void signal(int number);
 
   // Waits for the end: its exit status, or 128 + N for signal N.
   int wait();
