@@ -95,6 +95,13 @@ struct Dsoftbusd {
   # Dry run: a whole policy table beside `policy`. It decides nothing; where it would decide otherwise is counted and audited. Present,
   # even empty (candidate = []): a dry run; absent: none.
 
+  auditFile @23 :Text;
+  # Each audit record as a line of this file too (docs/distributed/audit-file.md); empty: only in the ring.
+  auditFileMaxBytes @24 :UInt64 = 8388608;
+  # 65536 to 1073741824; before it would be larger, the file is put aside.
+  auditFilesKept @25 :UInt16 = 4;
+  # 1 to 99 older files.
+
   struct Trust {
     name @0 :Text;
     deviceId @1 :Text;

@@ -191,5 +191,32 @@ TEST_CASE("mesh, links and groups are taken as they are written, and refused whe
   refuses(with("multicastGroup = \"ff02::1\""), "multicastGroup \"ff02::1\" is no IPv4 multicast address");
 }
 
+TEST_CASE("a candidate is checked as the policy is; present and empty is another thing than absent") {
+  CHECK(check(GOOD).get<BusSettings>().candidate == nullptr);
+  auto empty = check(changed("services", "candidate = []\nservices"));
+  CHECK(KJ_ASSERT_NONNULL(empty.get<BusSettings>().candidate).size() == 0);
+  auto rule = [](kj::StringPtr operation) {
+    return kj::str(GOOD, "[[dsoftbusd.candidate]]\npeer = \"node-c\"\nservice = \"samgrd\"\noperations = [\"",
+                   operation, "\"]\n");
+  };
+  auto good = check(rule("resolve-status"));
+  CHECK(KJ_ASSERT_NONNULL(good.get<BusSettings>().candidate)[0].peer == "node-c");
+  CHECK(good.get<BusSettings>().rules.size() == 1);
+  refuses(rule("register"), "does not offer to other nodes");
+}
+
+TEST_CASE("the bounds of the audit file are taken at the bound and refused beyond") {
+  auto with = [](kj::StringPtr line) { return changed("services", kj::str(line, "\nservices").cStr()); };
+  for (auto line :
+       {"auditFileMaxBytes = 65536", "auditFileMaxBytes = 1073741824", "auditFilesKept = 1", "auditFilesKept = 99"}) {
+    CHECK(check(with(line)).is<BusSettings>());
+  }
+  for (auto line : {"auditFileMaxBytes = 65535", "auditFileMaxBytes = 1073741825"}) {
+    refuses(with(line), "auditFileMaxBytes must be 65536 to 1073741824");
+  }
+  for (auto line : {"auditFilesKept = 0", "auditFilesKept = 100"})
+    refuses(with(line), "auditFilesKept must be 1 to 99");
+}
+
 }  // namespace
 }  // namespace nexus

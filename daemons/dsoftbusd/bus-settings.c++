@@ -27,6 +27,12 @@ class Checker {
       return error("ratePerSecond and rateBurst must not be 0: to allow no calls, leave the policy empty");
     }
     if (config.getMesh().size() > ANNOUNCE_MAX_NAME) return error("mesh has at most ", ANNOUNCE_MAX_NAME, " bytes");
+    if (config.getAuditFileMaxBytes() < 65536 || config.getAuditFileMaxBytes() > 1073741824) {
+      return error("auditFileMaxBytes must be 65536 to 1073741824");
+    }
+    if (config.getAuditFilesKept() < 1 || config.getAuditFilesKept() > 99) {
+      return error("auditFilesKept must be 1 to 99");
+    }
     if (config.getMaxPeers() == 0) return error("maxPeers must not be 0");
     if (config.getAnnounceIntervalMs() < 100) return error("announceIntervalMs must be at least 100");
     if (config.getAnnounceMaxMs() < config.getAnnounceIntervalMs())

@@ -6,6 +6,7 @@
 #include "daemons/dsoftbusd/crypto-check.h"
 #include "daemons/dsoftbusd/dsoftbusd.h"
 #include "daemons/dsoftbusd/identity-file.h"
+#include "daemons/dsoftbusd/policy/audit-file.h"
 #include "daemons/dsoftbusd/policy/bus-admin-server.h"
 #include "libs/nexus-net-os/daemon/sandbox.h"
 
@@ -42,6 +43,38 @@ kj::Maybe<LiveConfig::ReadText> readerOf(kj::Maybe<ConfigFile&> file) {
   return nullptr;
 }
 
+// Where the audit records go beside the ring, if anywhere.
+class AuditOutput {
+ public:
+  AuditOutput(DaemonContext& daemon, config::Dsoftbusd::Reader config) {
+    if (config.getAuditFile().size() == 0) return;
+    auto rotating = readSettings([&] {
+      return kj::heap<RotatingFile>(config.getAuditFile(), config.getAuditFileMaxBytes(), config.getAuditFilesKept());
+    });
+    file = *rotating;
+    folder = rotating->folderFd();
+    sink = kj::heap<AuditFile>(kj::mv(rotating), kj::systemPreciseCalendarClock(), daemon.timer());
+  }
+
+  void attach(Dsoftbusd& node, kj::StringPtr nodeName) {
+    KJ_IF_MAYBE (s, sink) {
+      auto& auditFile = **s;
+      auditFile.begin(node.audit().boot(), nodeName);
+      node.audit().setSink(auditFile);
+      node.addCounters([this, &auditFile](Dsoftbusd::AddCounter add) {
+        add("auditFile.lines", auditFile.counters().lines), add("auditFile.lost", auditFile.counters().lost);
+        add("auditFile.rotations", KJ_ASSERT_NONNULL(file).rotationCount());
+      });
+    }
+  }
+
+  kj::Maybe<int> folder;  // for the sandbox
+
+ private:
+  kj::Maybe<RotatingFile&> file;
+  kj::Maybe<kj::Own<AuditFile>> sink;
+};
+
 // SIGHUP and the capability do the same; here nobody waits for the answer but the log.
 kj::Promise<void> reloadLoop(DaemonContext& daemon, LiveConfig& live) {
   for (;;) {
@@ -76,11 +109,13 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
     auto& statefs = daemon.import("statefs");
     imports.statefs = kj::Function<idl::Statefs::Client()>([&] { return statefs.get<idl::Statefs>(); });
   }
+  AuditOutput auditOutput(daemon, config);
   Dsoftbusd node(kj::mv(settings), kj::mv(imports), daemon.timer(), daemon.entropy(), markers, markers);
 
   daemon.serve("bus", [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newBusClient(); });
   daemon.serve("status-dsoftbusd",
                [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newStatusClient(); });
+  auditOutput.attach(node, config.getNodeName());
   auto configFile = daemon.configFile();
   auto fileName = configFile.map([](ConfigFile& file) { return file.path(); }).orDefault("");
   LiveConfig live(node, config, fileName, readerOf(configFile),
@@ -94,9 +129,10 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
 
   checkCryptography(daemon.entropy());
   auto reloading = reloadLoop(daemon, live);
-  kj::Vector<int> readable;
+  kj::Vector<int> readable, writable;
+  KJ_IF_MAYBE (folder, auditOutput.folder) writable.add(*folder);
   KJ_IF_MAYBE (file, configFile) readable.add(file->folderFd());
-  if (config.getSandbox()) enterSandbox(SandboxProfile::STACK, {readable, nullptr});
+  if (config.getSandbox()) enterSandbox(SandboxProfile::STACK, {readable, writable});
   markers.onReady();
   co_await node.run().exclusiveJoin(kj::mv(reloading));
 }
