@@ -49,7 +49,12 @@ void Discovery::setServices(kj::Array<kj::String> services) {
 }
 
 void Discovery::take(size_t link, const SocketAddress& from, kj::ArrayPtr<const kj::byte> datagram) {
-  if (!table.admit(from.address, timer.now())) {
+  auto isTrusted = [&] {
+    auto early = decodeAnnounce(datagram);
+    auto announce = early.tryGet<Announce>();
+    return announce != nullptr && isKnown(KJ_ASSERT_NONNULL(announce));
+  };
+  if (!table.admit(from.address, timer.now(), isTrusted)) {
     counts.flooded++;
     return;
   }

@@ -188,6 +188,27 @@ TEST_CASE("many sources together are limited too") {
   CHECK(f.table.admit(host(5000), START + 10 * kj::MILLISECONDS));
 }
 
+TEST_CASE("a crowd does not silence trusted devices, which have a share of their own, and no more than that") {
+  Fixture f({.totalPerSecond = 100, .totalBurst = 200});
+  for (int i = 0; i < 1000; i++) f.table.admit(host(i), START);
+  auto trusted = [] { return true; };
+  int admitted = 0;
+  for (int i = 1000; i < 2000; i++) admitted += f.table.admit(host(i), START, trusted);
+  CHECK(admitted == 200);
+  CHECK(f.table.counters().floodedTotal == 800 + 800);
+  CHECK(f.table.admit(host(5000), START + 10 * kj::MILLISECONDS));
+  CHECK(f.table.admit(host(5001), START + 10 * kj::MILLISECONDS, trusted));
+}
+
+TEST_CASE("one source that floods is not heard beyond its rate whoever it says it is") {
+  Fixture f({.perSecond = 10, .burst = 20});
+  bool asked = false;
+  int admitted = 0;
+  for (int i = 0; i < 1000; i++) admitted += f.table.admit(host(1), START, [&] { return asked = true; });
+  CHECK(admitted == 20);
+  CHECK_FALSE(asked);
+}
+
 TEST_CASE("no more sources are remembered than the bound") {
   Fixture f({.burst = 1, .totalBurst = 1000, .sources = 4});
   for (int i = 0; i < 4; i++) f.table.admit(host(i), START);

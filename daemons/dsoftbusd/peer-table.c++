@@ -18,11 +18,11 @@ bool PeerTable::Bucket::take(kj::TimePoint now, kj::uint perSecond, kj::uint bur
 }
 
 PeerTable::PeerTable(kj::TimePoint now, const PeerTableLimits& limits)
-    : limits(limits), total{double(limits.totalBurst), now} {
+    : limits(limits), total{double(limits.totalBurst), now}, trustedTotal(total) {
   KJ_REQUIRE(limits.capacity > 0 && limits.sources > 0, "a table without room");
 }
 
-bool PeerTable::admit(const IpAddress& source, kj::TimePoint now) {
+bool PeerTable::admit(const IpAddress& source, kj::TimePoint now, kj::FunctionParam<bool()> isTrusted) {
   auto known = std::find_if(sources.begin(), sources.end(), [&](const Source& s) { return s.address == source; });
   if (known == sources.end()) {
     if (sources.size() >= limits.sources) {
@@ -38,7 +38,8 @@ bool PeerTable::admit(const IpAddress& source, kj::TimePoint now) {
     counts.floodedSource++;
     return false;
   }
-  if (!total.take(now, limits.totalPerSecond, limits.totalBurst)) {
+  if (total.take(now, limits.totalPerSecond, limits.totalBurst)) return true;
+  if (!isTrusted() || !trustedTotal.take(now, limits.totalPerSecond, limits.totalBurst)) {
     counts.floodedTotal++;
     return false;
   }

@@ -15,10 +15,10 @@
 namespace nexus {
 
 struct PeerTableLimits {
-  size_t capacity = 16;                        // peers
-  kj::Duration timeToLive = 60 * kj::SECONDS;  // since the last announcement
-  kj::uint perSecond = 10, burst = 20;         // datagrams of one source address
-  kj::uint totalPerSecond = 100, totalBurst = 200;
+  size_t capacity = 16;                             // peers
+  kj::Duration timeToLive = 60 * kj::SECONDS;       // since the last announcement
+  kj::uint perSecond = 10, burst = 20;              // datagrams of one source address
+  kj::uint totalPerSecond = 100, totalBurst = 200;  // of all; as much again of trusted devices
   size_t sources = 64;  // source addresses remembered for the limit; the one unheard for longest is forgotten first
 };
 
@@ -54,7 +54,13 @@ class PeerTable {
   KJ_DISALLOW_COPY_AND_MOVE(PeerTable);
 
   // Whether a datagram of that source is to be looked at. Ask before decoding; false is counted.
-  bool admit(const IpAddress& source, kj::TimePoint now);
+  bool admit(const IpAddress& source, kj::TimePoint now) {
+    return admit(source, now, [] { return false; });
+  }
+  // isTrusted: whether the datagram says that it is of a trusted device; asked only when what all sources share is used
+  // up. Such a one is then taken from a share of its own, so that a crowded segment does not silence the few that this
+  // node waits for.
+  bool admit(const IpAddress& source, kj::TimePoint now, kj::FunctionParam<bool()> isTrusted);
 
   enum class Heard {
     LEARNED,    // a peer that was not in the table
@@ -108,7 +114,7 @@ class PeerTable {
   PeerTableLimits limits;
   std::list<Peer> peers;      // most recently used first
   std::list<Source> sources;  // most recently heard first
-  Bucket total;
+  Bucket total, trustedTotal;
   Counters counts;
   uint32_t changes = 1;
 

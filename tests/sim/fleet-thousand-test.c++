@@ -1,8 +1,8 @@
 // A thousand machines on one segment, all switched on within seconds: each trusts its next neighbours on a ring and a
 // few far away, and each must have a session with every one of them. Discovery is the hard part: every announcement
-// reaches every machine.
+// reaches every machine. Plain runs take 250 machines; NEXUS_MACHINES=1000 the thousand.
 #include <doctest/doctest.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include <set>
@@ -14,18 +14,17 @@
 namespace nexus {
 namespace {
 
-constexpr kj::uint MACHINES = 1000;
 constexpr kj::uint NEIGHBOURS = 2, CHORDS = 2;  // to each side of the ring; elsewhere
 
-class Thousand {
+class Crowd {
  public:
-  explicit Thousand(uint64_t seed) : random(seed) {
-    for (auto i : kj::zeroTo(MACHINES)) {
-      for (auto n : kj::zeroTo(NEIGHBOURS)) befriend(i, (i + 1 + n) % MACHINES);
-      for (auto c = 0u; c < CHORDS; c++) befriend(i, random.next() % MACHINES);
+  Crowd(kj::uint machines, uint64_t seed) : machines(machines), random(seed) {
+    for (auto i : kj::zeroTo(machines)) {
+      for (auto n : kj::zeroTo(NEIGHBOURS)) befriend(i, (i + 1 + n) % machines);
+      for (auto c = 0u; c < CHORDS; c++) befriend(i, random.next() % machines);
     }
-    for (auto i : kj::zeroTo(MACHINES)) network.addNode(FleetApp::machineName(i), FleetWire::addressOf(i), 16);
-    for (auto i : kj::zeroTo(MACHINES)) {
+    for (auto i : kj::zeroTo(machines)) network.addNode(FleetApp::machineName(i), FleetWire::addressOf(i), 16);
+    for (auto i : kj::zeroTo(machines)) {
       FleetNode::Options options{.toml = tomlOf(i), .runsPrograms = false};
       nodes.add(kj::heap<FleetNode>(i, kj::mv(options), network, wire, books, seed, sim.timer.now(), sim.timer));
     }
@@ -34,7 +33,7 @@ class Thousand {
   void startWithin(kj::Duration all) {
     for (auto& node : nodes) {
       node->start();
-      sim.advance(all / MACHINES);
+      sim.advance(all / machines);
     }
   }
 
@@ -61,6 +60,7 @@ class Thousand {
   }
 
  private:
+  const kj::uint machines;
   SimClock sim;
   FleetTrace trace{sim.timer};
   FleetLog log{trace};
@@ -91,14 +91,14 @@ class Thousand {
   }
 };
 
-TEST_CASE("a thousand machines on one segment meet all whom they trust within a minute") {
+TEST_CASE("a crowd of machines on one segment meets, each all whom it trusts, within ten seconds") {
   auto began = clock();
-  Thousand fleet(1);
+  auto* text = getenv("NEXUS_MACHINES");
+  Crowd fleet(text == nullptr ? 250 : strtoul(text, nullptr, 10), 1);
   fleet.startWithin(3 * kj::SECONDS);
   kj::uint met = 0;
-  while ((met = fleet.met()) < fleet.friendships() && fleet.lived() < 60 * kj::SECONDS) {
+  while ((met = fleet.met()) < fleet.friendships() && fleet.lived() < 10 * kj::SECONDS) {
     fleet.advance(1 * kj::SECONDS);
-    if (getenv("NEXUS_TELL")) printf("%ld s: %u of %u\n", fleet.lived() / kj::SECONDS, met, fleet.friendships());
   }
   CHECK(met == fleet.friendships());
   CHECK(fleet.connections() == fleet.friendships());
