@@ -366,7 +366,7 @@ MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
 size_t PeerLink::recheckStreams() {
   KJ_IF_MAYBE (session, running) {
     return (*session)->mux().recheck([this](kj::StringPtr name) -> MuxAdmission {
-      auto decision = context.proxy.mayKeepStream({true, trusted.name, trusted.identity.deviceId}, name);
+      auto decision = context.proxy.mayKeepStream({true, trusted.name, knownAs().deviceId}, name);
       return {decision.allowed, decision.auditId};
     });
   }

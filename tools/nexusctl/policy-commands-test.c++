@@ -232,6 +232,10 @@ TEST_CASE("a reload puts the file into force, tells what changed, and refuses wh
   CHECK(document["changed"].getArray()[0].getString() == "policy");
   CHECK(document["generation"].getNumber() == 2);
   CHECK(f.a->call("node-b", "bundlemgrd", bn::encodeList()).status == CallStatus::OK);
+  auto tail = f.doors.run("audit tail");
+  CHECK(contains(tail.out, "reload changed: policy; policy 2"));
+  JsonDocument records(f.doors.run("audit tail --json").out);
+  CHECK(records["boot"].getString().size() == 16);
   auto show = f.doors.run("policy show");
   CHECK(contains(show.out, "1     node-a  bundlemgrd  list\n"));
   CHECK(contains(show.out, "policy 2 of the running dsoftbusd, mode enforce"));
@@ -262,6 +266,9 @@ TEST_CASE("the mode is shown, begun with a candidate and ended; no call is answe
   CHECK(document["wouldAllow"].getNumber() == 1);
   auto why = f.doors.run(kj::str("policy explain --audit ", refused.auditId));
   CHECK(contains(why.out, "the candidate of the dry run would have allowed it"));
+  CHECK(contains(f.doors.run("audit tail").out, "would-allow"));
+  auto change = f.doors.run(kj::str("policy explain --audit ", refused.auditId - 1));
+  CHECK(contains(change.out, "other-check  no call: this node's own configuration; dry run: a candidate of 2 rules"));
   CHECK(contains(f.doors.run("policy mode enforce").out, "enforce: policy 1"));
   CHECK(f.b->daemon().livePolicy().candidate() == nullptr);
   for (auto line : {"policy mode dry-run", "policy mode enforce --config x", "policy mode off"}) {

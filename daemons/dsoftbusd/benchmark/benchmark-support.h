@@ -19,7 +19,7 @@ class OpenDoor final : public RequestHandler {
   kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char>, kj::ArrayPtr<const kj::byte> frame) override {
     return RemoteReply{CallStatus::OK, 1, kj::heapArray(frame)};
   }
-  bool mayOpenStream(kj::StringPtr) override { return true; }
+  MuxAdmission admitStream(kj::StringPtr) override { return {true, 0}; }
 };
 
 // Where a pair of streams comes from. connect() is called in one thread and accept() in the other, once each for every
