@@ -27,6 +27,11 @@ interface DSoftBus {
   policy @5 () -> (state :PolicyState);
   # What decides now. nexusctl policy diff and show read it.
 
+  registerStream @6 (peer :Text, name :Text, priority :UInt8 = 4) -> (outcome :Outcome, registration :StreamRegistration);
+  # A stream to the peer that is opened again in each new session with it, for as long as the registration is held. Waits for nothing: the
+  # streams come from the registration. name and priority as in PeerSession.openStream. OVERLOADED beyond 32 registrations of a client or
+  # 256 of all.
+
   enum Outcome {
     ok @0;
     unknownPeer @1;
@@ -73,7 +78,8 @@ enum SessionState {
 }
 
 interface PeerSession {
-  # An authenticated session with one peer. Calls fail as DISCONNECTED when it ends; ask the bus for a new one.
+  # An authenticated session with one peer. Calls fail as DISCONNECTED when it ends; ask the bus for a new one. A client
+  # holds at most 64 of them; one more is OVERLOADED, and dropping one gives its place back.
 
   ping @0 (payload :Data) -> (payload :Data, roundTripUs :UInt64);
   # Through the encrypted session; at most 256 bytes.
@@ -105,7 +111,20 @@ interface PeerSession {
     # Nobody at the peer accepts streams, and its backlog is full.
     reset @5;
     # The peer took it and gave it up at once.
+    notTrusted @6;
+    # Of a registration only: the peer is not trusted here any more, which ends the registration, or does not trust this node.
   }
+}
+
+interface StreamRegistration {
+  # One stream to one peer, over any number of sessions. Dropping it ends that; the stream that was given last stays with its holder.
+
+  next @0 () -> (outcome :PeerSession.StreamOutcome, stream :MuxStream, incarnation :UInt64, auditId :UInt64);
+  # A fresh stream, taken by the peer, whose acceptStream gives its other end. Waits for a session, and while the stream that came last is in
+  # use: until it is dropped or reset, or its session ends, which fails it as DISCONNECTED at both ends. Nothing of it goes on in the next
+  # one: what was under way may have arrived or not. incarnation: 1 for the first, 2 for the next. The peer's policy decides each time;
+  # a refusal has the audit id of its record there, and after it the next call waits, 250 ms at first, doubling to 8 s. Cancelling loses nothing. One call at a time: one more is
+  # OVERLOADED.
 }
 
 interface MuxStream {

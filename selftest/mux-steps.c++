@@ -54,6 +54,8 @@ kj::StringPtr refusalText(idl::PeerSession::StreamOutcome outcome) {
       return "nobody accepts it"_kj;
     case idl::PeerSession::StreamOutcome::RESET:
       return "it was reset at once"_kj;
+    case idl::PeerSession::StreamOutcome::NOT_TRUSTED:
+      return "the peer is not trusted"_kj;
   }
   return "an outcome that this version does not know"_kj;
 }

@@ -320,5 +320,98 @@ TEST_CASE("explain answers by the policy of this node, leaves no audit record, a
   CHECK_THROWS(f.sim.run(tooLong.send().ignoreResult()));
 }
 
+TEST_CASE(
+    "a client holds at most 64 sessions, the next is refused and counted, and a dropped one gives its place back") {
+  Fixture f;
+  auto totals = kj::refcounted<ClientTotals>();
+  auto newClient = [&] {
+    return newDSoftBusServer(
+        *f.a->bus, *f.discovery, f.a->audit, f.sim.timer, [&f] { return PolicyTable{f.a->trust.all(), f.a->rules}; },
+        kj::addRef(*totals));
+  };
+  f.bus = newClient();
+  f.a->knows(*f.b);
+  kj::Vector<idl::PeerSession::Client> held;
+  for (kj::uint i = 0; i < totals->limits.sessions; i++) held.add(f.sim.run(f.ask("node-b")).getSession());
+  CHECK(totals->sessions == 64);
+  auto failure = kj::runCatchingExceptions([&] { f.sim.run(f.ask("node-b")); });
+  CHECK(KJ_ASSERT_NONNULL(failure).getType() == kj::Exception::Type::OVERLOADED);
+  CHECK(totals->refusedSessions == 1);
+  auto mine = f.bus;
+  f.bus = newClient();  // another one has its own places
+  auto other = f.sim.run(f.ask("node-b")).getSession();
+  f.bus = kj::mv(mine);
+  held.removeLast();
+  f.sim.settle();
+  held.add(f.sim.run(f.ask("node-b")).getSession());
+  held.clear();
+  f.sim.settle();
+  CHECK(totals->sessions == 1);
+}
+
+TEST_CASE("registered streams are bounded for a client and in all, and released with the capability") {
+  Fixture f;
+  auto totals = kj::refcounted<ClientTotals>(ClientLimits{.sessions = 64, .registrations = 4, .registrationsInAll = 6});
+  auto newClient = [&] {
+    return newDSoftBusServer(
+        *f.a->bus, *f.discovery, f.a->audit, f.sim.timer, [&f] { return PolicyTable{f.a->trust.all(), f.a->rules}; },
+        kj::addRef(*totals));
+  };
+  kj::Vector<idl::StreamRegistration::Client> held;
+  auto take = [&](idl::DSoftBus::Client client, kj::StringPtr peer, kj::StringPtr name) {
+    auto request = client.registerStreamRequest();
+    request.setPeer(peer);
+    request.setName(name);
+    auto response = f.sim.run(kj::Promise<capnp::Response<idl::DSoftBus::RegisterStreamResults>>(request.send()));
+    if (response.getOutcome() == idl::DSoftBus::Outcome::OK) held.add(response.getRegistration());
+    return response.getOutcome();
+  };
+  auto refused = [&](idl::DSoftBus::Client client, kj::StringPtr name) {
+    auto failure = kj::runCatchingExceptions([&] { take(client, "node-b", name); });
+    return KJ_ASSERT_NONNULL(failure).getType();
+  };
+  auto first = newClient(), second = newClient();
+  for (int i = 0; i < 4; i++) CHECK(take(first, "node-b", kj::str("test/", i)) == idl::DSoftBus::Outcome::OK);
+  CHECK(refused(first, "test/4") == kj::Exception::Type::OVERLOADED);
+  for (int i = 4; i < 6; i++) CHECK(take(second, "node-b", kj::str("test/", i)) == idl::DSoftBus::Outcome::OK);
+  CHECK(refused(second, "test/6") == kj::Exception::Type::OVERLOADED);
+  CHECK(totals->refusedRegistrations == 2);
+  held.removeLast();
+  f.sim.settle();
+  CHECK(take(second, "node-b", "test/6") == idl::DSoftBus::Outcome::OK);
+  held.clear();
+  f.sim.settle();
+  CHECK(totals->registrations == 0);
+  CHECK(take(first, "nobody", "test/1") == idl::DSoftBus::Outcome::UNKNOWN_PEER);
+  CHECK(refused(first, "two words") == kj::Exception::Type::FAILED);
+}
+
+TEST_CASE("a registered stream comes back through the capability after the session was lost") {
+  Fixture f;
+  f.a->knows(*f.b);
+  auto request = f.client().registerStreamRequest();
+  request.setPeer("node-b");
+  request.setName("test/1");
+  auto registration =
+      f.sim.run(kj::Promise<capnp::Response<idl::DSoftBus::RegisterStreamResults>>(request.send())).getRegistration();
+  auto next = [&] {
+    return f.sim.run(
+        kj::Promise<capnp::Response<idl::StreamRegistration::NextResults>>(registration.nextRequest().send()));
+  };
+  auto first = next();
+  CHECK(first.getIncarnation() == 1);
+  auto stream = first.getStream();
+  f.network.killConnections("node-a");
+  auto second = next();
+  CHECK(second.getOutcome() == idl::PeerSession::StreamOutcome::OK);
+  CHECK(second.getIncarnation() == 2);
+  auto write = stream.writeRequest();
+  write.setData("x"_kj.asBytes());
+  auto failure = kj::runCatchingExceptions([&] { f.sim.run(write.send().ignoreResult()); });
+  CHECK(KJ_ASSERT_NONNULL(failure).getType() == kj::Exception::Type::DISCONNECTED);
+  f.a->bus->applyTrust(nullptr);
+  CHECK(next().getOutcome() == idl::PeerSession::StreamOutcome::NOT_TRUSTED);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -5,15 +5,27 @@
 #include "daemons/dsoftbusd/mux-stream-server.h"
 #include "daemons/dsoftbusd/peer-report.h"
 #include "daemons/dsoftbusd/policy/policy-state.h"
+#include "daemons/dsoftbusd/resume/stream-registration-server.h"
 
 namespace nexus {
 
 namespace {
 
+void checkStreamArguments(kj::StringPtr name, kj::byte priority) {
+  KJ_REQUIRE(isMuxStreamName(name.asArray()), "the name of a stream has 1 to 64 visible ASCII characters");
+  KJ_REQUIRE(priority < MUX_PRIORITIES, "the priority is 0 to 7", priority);
+}
+
 class PeerSessionImpl final : public idl::PeerSession::Server {
  public:
-  PeerSessionImpl(kj::Own<Session> session, kj::Timer& timer, kj::StringPtr name, kj::StringPtr deviceId)
-      : session(kj::mv(session)), timer(timer), name(kj::str(name)), deviceId(kj::str(deviceId)) {}
+  // place: among the sessions of the client.
+  PeerSessionImpl(kj::Own<void> place, kj::Own<Session> session, kj::Timer& timer, kj::StringPtr name,
+                  kj::StringPtr deviceId)
+      : place(kj::mv(place)),
+        session(kj::mv(session)),
+        timer(timer),
+        name(kj::str(name)),
+        deviceId(kj::str(deviceId)) {}
 
   kj::Promise<void> ping(PingContext context) override {
     auto started = timer.now();
@@ -47,8 +59,7 @@ class PeerSessionImpl final : public idl::PeerSession::Server {
 
   kj::Promise<void> openStream(OpenStreamContext context) override {
     auto params = context.getParams();
-    KJ_REQUIRE(isMuxStreamName(params.getName().asArray()),
-               "the name of a stream has 1 to 64 visible ASCII characters");
+    checkStreamArguments(params.getName(), params.getPriority());
     auto opened = session->mux().open(params.getName(), params.getPriority());
     KJ_SWITCH_ONEOF(opened) {
       KJ_CASE_ONEOF(reject, MuxReject) {
@@ -78,6 +89,7 @@ class PeerSessionImpl final : public idl::PeerSession::Server {
  private:
   using StreamOutcome = idl::PeerSession::StreamOutcome;
 
+  kj::Own<void> place;
   kj::Own<Session> session;
   kj::Timer& timer;
   kj::String name, deviceId;
@@ -99,8 +111,14 @@ void fillRecord(idl::AuditRecord::Builder out, const AuditEntry& entry) {
 
 class DSoftBusImpl final : public idl::DSoftBus::Server {
  public:
-  DSoftBusImpl(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer, kj::Function<PolicyTable()> policy)
-      : bus(bus), discovery(discovery), log(audit), timer(timer), currentPolicy(kj::mv(policy)) {}
+  DSoftBusImpl(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer, kj::Function<PolicyTable()> policy,
+               kj::Own<ClientTotals> totals)
+      : bus(bus),
+        discovery(discovery),
+        log(audit),
+        timer(timer),
+        currentPolicy(kj::mv(policy)),
+        places(kj::refcounted<ClientPlaces>(kj::mv(totals))) {}
 
   kj::Promise<void> peers(PeersContext context) override {
     auto known = context.getParams().getKnown();
@@ -119,8 +137,8 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
       auto link = kj::addRef(*found);  // its peer may be revoked meanwhile
       for (;;) {
         KJ_IF_MAYBE (session, link->session()) {
-          context.getResults().setSession(
-              kj::heap<PeerSessionImpl>(kj::mv(*session), timer, link->peer().name, link->knownAs().deviceId));
+          context.getResults().setSession(kj::heap<PeerSessionImpl>(places->takeSession(), kj::mv(*session), timer,
+                                                                    link->peer().name, link->knownAs().deviceId));
           co_return;
         }
         if (link->isRevoked() || link->state() == idl::SessionState::REFUSED) {
@@ -134,8 +152,22 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
         co_await link->whenChanged();
       }
     }
-    bool heard = discovery.peers().peek(name) != nullptr || discovery.ignored().find(name) != nullptr;
-    context.getResults().setOutcome(heard ? idl::DSoftBus::Outcome::NOT_TRUSTED : idl::DSoftBus::Outcome::UNKNOWN_PEER);
+    context.getResults().setOutcome(whyNoLink(name));
+  }
+
+  kj::Promise<void> registerStream(RegisterStreamContext context) override {
+    auto params = context.getParams();
+    checkStreamArguments(params.getName(), params.getPriority());
+    auto link = bus.findLink(params.getPeer());
+    KJ_IF_MAYBE (l, link) {
+      auto place = places->takeRegistration();
+      auto registration = kj::heap<StreamRegistration>(kj::addRef(*l), params.getName(), params.getPriority(), timer,
+                                                       kj::addRef(places->all()));
+      context.getResults().setRegistration(newStreamRegistrationServer(kj::mv(registration), kj::mv(place)));
+    } else {
+      context.getResults().setOutcome(whyNoLink(params.getPeer()));
+    }
+    return kj::READY_NOW;
   }
 
   kj::Promise<void> audit(AuditContext context) override {
@@ -188,7 +220,13 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
   AuditLog& log;
   kj::Timer& timer;
   kj::Function<PolicyTable()> currentPolicy;
+  kj::Own<ClientPlaces> places;
   kj::uint waiting = 0;
+
+  idl::DSoftBus::Outcome whyNoLink(kj::StringPtr peer) {
+    bool heard = discovery.peers().peek(peer) != nullptr || discovery.ignored().find(peer) != nullptr;
+    return heard ? idl::DSoftBus::Outcome::NOT_TRUSTED : idl::DSoftBus::Outcome::UNKNOWN_PEER;
+  }
 
   // A place among the calls that may wait; given back when the call ends or is cancelled.
   kj::Own<void> wait() {
@@ -211,8 +249,8 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
 }  // namespace
 
 idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer,
-                                        kj::Function<PolicyTable()> policy) {
-  return kj::heap<DSoftBusImpl>(bus, discovery, audit, timer, kj::mv(policy));
+                                        kj::Function<PolicyTable()> policy, kj::Own<ClientTotals> totals) {
+  return kj::heap<DSoftBusImpl>(bus, discovery, audit, timer, kj::mv(policy), kj::mv(totals));
 }
 
 }  // namespace nexus

@@ -5,6 +5,7 @@
 #include "daemons/dsoftbusd/bus.h"
 #include "daemons/dsoftbusd/discovery.h"
 #include "daemons/dsoftbusd/policy-explain.h"
+#include "daemons/dsoftbusd/resume/client-places.h"
 #include "idl/dsoftbus.capnp.h"
 
 namespace nexus {
@@ -15,8 +16,10 @@ constexpr kj::uint MAX_WAITING_CALLS = 64;
 // The longest text of a question to explain(), bytes.
 constexpr size_t MAX_QUESTION_TEXT = 256;
 
-// policy: what the proxy of this node decides by, as it is at that moment; asked for each question anew.
+// For one client. policy: what the proxy of this node decides by, as it is at that moment; asked for each question
+// anew. totals: what all clients hold, which bounds this one too.
 idl::DSoftBus::Client newDSoftBusServer(Bus& bus, Discovery& discovery, AuditLog& audit, kj::Timer& timer,
-                                        kj::Function<PolicyTable()> policy);
+                                        kj::Function<PolicyTable()> policy,
+                                        kj::Own<ClientTotals> totals = kj::refcounted<ClientTotals>());
 
 }  // namespace nexus

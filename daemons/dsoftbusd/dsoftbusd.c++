@@ -75,8 +75,9 @@ Bus::TrustChange Dsoftbusd::applyTrust(kj::Array<TrustedPeer> peers) {
 }
 
 idl::DSoftBus::Client Dsoftbusd::newBusClient() {
-  return newDSoftBusServer(bus, discovery, auditLog, timer,
-                           [this] { return PolicyTable{trust.all(), policy.rules(), policy}; });
+  return newDSoftBusServer(
+      bus, discovery, auditLog, timer, [this] { return PolicyTable{trust.all(), policy.rules(), policy}; },
+      kj::addRef(*clients));
 }
 
 // ---- status
@@ -132,6 +133,10 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
         "proxy.cancelled"_kj, "proxy.refused"_kj};
     add(NAMES[i], proxy.count(verdict));
   }
+  add("client.sessionsNow", clients->sessions), add("client.sessionsRefused", clients->refusedSessions);
+  add("client.registrationsNow", clients->registrations);
+  add("client.registrationsRefused", clients->refusedRegistrations);
+  add("client.streamsResumed", clients->streamsResumed);
   add("audit.dropped", auditLog.droppedCount()), add("audit.unlogged", auditLog.unloggedCount());
   auto& dry = policy.counters();
   add("policy.generationNow", policy.generation()), add("policy.dryRunNow", policy.candidate() != nullptr);

@@ -6,6 +6,7 @@
 #include "daemons/dsoftbusd/bus.h"
 #include "daemons/dsoftbusd/discovery.h"
 #include "daemons/dsoftbusd/node-link.h"
+#include "daemons/dsoftbusd/resume/client-places.h"
 #include "idl/bundlemgr.capnp.h"
 #include "idl/dsoftbus.capnp.h"
 #include "idl/net.capnp.h"
@@ -75,6 +76,7 @@ class Dsoftbusd {
   Discovery discovery;
   kj::Vector<kj::Function<void(AddCounter)>> moreCounters;
   kj::Vector<kj::Own<NodeLink>> links;
+  kj::Own<ClientTotals> clients = kj::refcounted<ClientTotals>();
 
   void fillStatus(idl::DaemonStatus::Builder status);
 };
