@@ -289,6 +289,17 @@ TEST_CASE("of several addresses of a peer the ones that do not lead to it are pa
   CHECK(f.a->link("node-b").counters().dialFailures == 1);
 }
 
+TEST_CASE("a peer whose session has ended is answered when it announces itself, and only then") {
+  Fixture f;
+  CHECK_FALSE(f.a->bus->takeAnswerCredit(f.b->own.deviceId()));
+  f.connect();
+  CHECK_FALSE(f.a->bus->takeAnswerCredit(f.b->own.deviceId()));
+  f.b->stop();
+  f.sim.advance(100 * kj::MILLISECONDS);
+  CHECK(f.a->bus->takeAnswerCredit(f.b->own.deviceId()));
+  CHECK_FALSE(f.a->bus->takeAnswerCredit("somebody else"));
+}
+
 TEST_CASE("a peer that has moved to another address is dialled there as soon as it is heard there") {
   Fixture f;
   f.connect();

@@ -108,6 +108,13 @@ void Bus::setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes
   }
 }
 
+bool Bus::takeAnswerCredit(kj::StringPtr deviceId) {
+  for (auto& link : allLinks) {
+    if (link->peer().find(deviceId) != nullptr) return link->takeAnswerCredit();
+  }
+  return false;
+}
+
 size_t Bus::recheckStreams() {
   size_t resets = 0;
   for (auto& link : allLinks) resets += link->recheckStreams();

@@ -33,6 +33,8 @@ class Bus final : private kj::TaskSet::ErrorHandler {
 
   // Where a trusted peer is, best first; empty when nobody knows. Other device ids are ignored.
   void setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes);
+  // Whether an announcement of that peer, just heard, should be answered at once; counts as done.
+  bool takeAnswerCredit(kj::StringPtr deviceId);
 
   // Takes the connections of one link until it fails, which is when the stack is gone. acceptor outlives the promise.
   kj::Promise<void> acceptLoop(Acceptor& acceptor);

@@ -161,6 +161,21 @@ TEST_CASE("two nodes learn each other, and the later one at once although it is 
   CHECK(b.observer.learned == 1);
 }
 
+TEST_CASE("a peer that is to be answered hears of this node at once, between two rounds, and a stranger does not") {
+  Fixture f;
+  Node a(f.sim, "a", kj::arrayPtr(TRUSTS_B, 1)), b(f.sim, "b", kj::arrayPtr(TRUSTS_A, 1));
+  a.start(f.sim, f.network.manager("a"));
+  b.start(f.sim, f.network.manager("b"));
+  f.sim.advance(20 * kj::SECONDS);
+  auto before = b.addresses.size();
+  a.discovery.answer("somebody else");
+  f.sim.advance(10 * kj::MILLISECONDS);
+  CHECK(b.addresses.size() == before);
+  a.discovery.answer(announceOf("b").deviceId);
+  f.sim.advance(10 * kj::MILLISECONDS);
+  CHECK(b.addresses.size() == before + 1);
+}
+
 TEST_CASE("the own announcement is ignored") {
   Fixture f;
   Node a(f.sim, "a", kj::arrayPtr(TRUSTS_B, 1));

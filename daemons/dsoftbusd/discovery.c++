@@ -118,6 +118,13 @@ bool Discovery::isKnown(const Announce& announce) const {
   return false;
 }
 
+void Discovery::answer(kj::StringPtr deviceId) {
+  KJ_IF_MAYBE (peer, table.peek(deviceId)) {
+    auto& place = peer->place();
+    links[place.link]->answer(SocketAddress{place.address, settings.announce.port});
+  }
+}
+
 void Discovery::trustChanged() {
   for (auto& deviceId : table.retrust([this](const Announce& announce) { return isKnown(announce); })) {
     auto& place = KJ_ASSERT_NONNULL(table.peek(deviceId)).place();

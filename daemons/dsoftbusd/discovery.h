@@ -39,6 +39,10 @@ class Discovery {
   // Announces other services from now on; at most ANNOUNCE_MAX_SERVICES.
   void setServices(kj::Array<kj::String> services);
 
+  // Tells the peer at once where this node is, at the place where the peer was heard last. Nothing when it is not
+  // known.
+  void answer(kj::StringPtr deviceId);
+
   // The trust table was replaced: tells where the trusted peers are that were heard already.
   void trustChanged();
 

@@ -46,9 +46,11 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
       proxy(timer, policy, rate, auditLog, proxyObserver, backends(imports)),
       context{settings.identity, timer, entropy, proxy, auditLog, observer, limits},
       bus(context, trust),
-      discovery(
-          timer, kj::mv(settings.discovery), announceOf(settings), settings.links, trust, auditLog, observer,
-          [this](kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes) { bus.setRoutes(deviceId, routes); }) {
+      discovery(timer, kj::mv(settings.discovery), announceOf(settings), settings.links, trust, auditLog, observer,
+                [this](kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes) {
+                  bus.setRoutes(deviceId, routes);
+                  if (routes.size() > 0 && bus.takeAnswerCredit(deviceId)) discovery.answer(deviceId);
+                }) {
   KJ_REQUIRE(imports.networks.size() == settings.links.size(), "one network for each link");
   for (auto i : kj::indices(settings.links)) {
     links.add(kj::heap<NodeLink>(i, settings.links[i], *imports.networks[i], settings.sessionPort, timer, bus,

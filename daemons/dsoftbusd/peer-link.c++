@@ -300,6 +300,7 @@ kj::Promise<void> PeerLink::run(Incoming connection, Role ourRole) {
 
 void PeerLink::onLive() {
   counts.live++;
+  answers.sessionLive();
   lastFailure = nullptr;
   setState(State::READY, role == Role::INITIATOR ? "session dialled by this node" : "session dialled by the peer");
   auto& peer = trusted.name;
@@ -311,6 +312,7 @@ void PeerLink::noteEnd(const SessionEnd& end, bool stable) {
   auto& peer = trusted.name;
   KJ_LOG(INFO, "session ended", peer, end.why);
   lastFailure = kj::str(end.why);
+  answers.sessionEnded();
   if (stable) backoff.reset();
   KJ_IF_MAYBE (reason, end.peerReason) {
     if (*reason == CloseReason::UNAUTHENTICATED) {

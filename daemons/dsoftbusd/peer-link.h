@@ -9,6 +9,7 @@
 //
 // A peer that changes its key may be known by two identities for a time (trust-table). It is dialled as the one that it
 // announced last; the session remembers by which of them it was opened.
+#include "daemons/dsoftbusd/answer-credit.h"
 #include "daemons/dsoftbusd/audit-log.h"
 #include "daemons/dsoftbusd/backoff.h"
 #include "daemons/dsoftbusd/bus-observer.h"
@@ -66,6 +67,9 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
   // An announcement of the peer, by one of its device ids, was heard: where it is now, best first. Empty: it has aged
   // out.
   void setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes);
+
+  // Whether an announcement of the peer should be answered at once (answer-credit.h); counts as done.
+  bool takeAnswerCredit() { return answers.take(context.timer.now()); }
 
   // A connection of the peer, handshake done and bound to this peer.
   void takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven);
@@ -127,6 +131,7 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
   kj::String lastFailure;  // empty when there was none
   uint32_t changes = 1;
   Signal stateChanged;
+  AnswerCredit answers;
   Counters counts;
 
   kj::Maybe<kj::Own<Session>> running;
