@@ -34,8 +34,8 @@ class MuxSteps {
   static constexpr kj::byte CONTROL_PRIORITY = 0, BULK_PRIORITY = 4;
   static constexpr uint64_t DATA_BYTES = 40000;  // more than one DATA frame
   static constexpr kj::uint ECHOES = 8;
-  static constexpr uint64_t READ_PER_ECHO = 65536;
-  static constexpr uint64_t PRIORITY_BYTES = 1 << 20, BULK_BYTES = 1 << 20, PRESSURE_BYTES = 1 << 20;
+  static constexpr uint64_t READ_PER_ECHO = 32768;
+  static constexpr uint64_t PRIORITY_BYTES = 5 << 17, BULK_BYTES = 1 << 20, PRESSURE_BYTES = 1 << 19;
 
   // What a stream takes of a writer ahead of its reader (mux/mux-stream-core.h): the first window; once the reader has
   // taken WARM_UP bytes, the largest window, less what the peer has not yet been told, which is below half of it.

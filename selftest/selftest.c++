@@ -23,7 +23,27 @@ constexpr kj::Duration PEER_DEADLINE = 60 * kj::SECONDS;  // until the other nod
 constexpr kj::Duration MUX_DEADLINE = 10 * kj::SECONDS;   // of one step
 constexpr uint16_t BUS_PORT_A = 34567;
 
+template <typename... Ends>
+kj::Array<kj::Own<MuxSteps>> muxEnds(Ends&&... ends) {
+  auto all = kj::heapArrayBuilder<kj::Own<MuxSteps>>(sizeof...(ends));
+  (all.add(kj::mv(ends)), ...);
+  return all.finish();
+}
+
 }  // namespace
+
+const Selftest::MuxMarkers Selftest::CROSSVM_MUX{marker::BUS_MUX_CROSSVM_UP,
+                                                 marker::BUS_MUX_CROSSVM_DATA,
+                                                 marker::SELFTEST_MUX_CROSSVM_PRI,
+                                                 marker::SELFTEST_MUX_CROSSVM_BULK,
+                                                 marker::SELFTEST_MUX_CROSSVM_BACKPRESSURE,
+                                                 marker::BUS_MUX_CROSSVM_FAIL};
+const Selftest::MuxMarkers Selftest::LOCAL_MUX{marker::BUS_MUX_UP,
+                                               marker::BUS_MUX_DATA,
+                                               marker::SELFTEST_MUX_PRI,
+                                               marker::SELFTEST_MUX_BULK,
+                                               marker::SELFTEST_MUX_BACKPRESSURE,
+                                               marker::BUS_MUX_FAIL};
 
 Selftest::Selftest(DaemonContext& context, config::Selftest::Reader config)
     : context(context),
@@ -79,6 +99,9 @@ kj::Promise<void> Selftest::runQemuTest() {
   co_await attempts(marker::SELFTEST_BUS_CONNECT,
                     [this] { return bus.connect("node-a", SocketAddress{net.address(), BUS_PORT_A}); });
   co_await attempts(marker::SELFTEST_BUS_PING, [this] { return bus.ping(); });
+  co_await mux(muxEnds(newMuxInitiator([this] { return get<idl::DSoftBus>("bus"); }, "node-b"),
+                       newMuxResponder([this] { return get<idl::DSoftBus>("bus-b"); }, "node-a")),
+               LOCAL_MUX);
   co_await runner.step(marker::SELFTEST_DRIVER_RESTART, RESTART_DEADLINE, [this] {
     return driverRestart(get<idl::NetworkManager>("net"), get<idl::Supervisor>("supervisor"),
                          SocketAddress{net.gateway(), config.getTcpPort()});
@@ -86,23 +109,26 @@ kj::Promise<void> Selftest::runQemuTest() {
   co_await end();
 }
 
-// The two nodes' steps run in one order. After one that failed they are not in step any more, so the rest is left out.
-kj::Promise<void> Selftest::mux(kj::Own<MuxSteps> steps) {
+// Both ends' steps run in one order. After one that failed they are not in step any more, so the rest is left out.
+kj::Promise<void> Selftest::mux(kj::Array<kj::Own<MuxSteps>> ends, const MuxMarkers& markers) {
   struct {
     const Marker& marker;
     kj::Promise<void> (MuxSteps::*body)();
-  } const REST[] = {{marker::BUS_MUX_CROSSVM_DATA, &MuxSteps::data},
-                    {marker::SELFTEST_MUX_CROSSVM_PRI, &MuxSteps::priority},
-                    {marker::SELFTEST_MUX_CROSSVM_BULK, &MuxSteps::bulk},
-                    {marker::SELFTEST_MUX_CROSSVM_BACKPRESSURE, &MuxSteps::backpressure}};
-  alsoFails = marker::BUS_MUX_CROSSVM_FAIL;
+  } const REST[] = {{markers.data, &MuxSteps::data},
+                    {markers.priority, &MuxSteps::priority},
+                    {markers.bulk, &MuxSteps::bulk},
+                    {markers.backpressure, &MuxSteps::backpressure}};
+  auto all = [&ends](kj::Promise<void> (MuxSteps::*body)()) {
+    return kj::joinPromisesFailFast(KJ_MAP(end, ends) { return ((*end).*body)(); });
+  };
+  alsoFails = markers.fail;
   KJ_DEFER(alsoFails = nullptr);
-  bool good = co_await runner.step(marker::BUS_MUX_CROSSVM_UP, SESSION_DEADLINE + ATTEMPTS_DEADLINE, [this, &steps] {
-    return runner.retry(SESSION_DEADLINE, ATTEMPTS_INTERVAL, [&steps] { return steps->open(); });
+  bool good = co_await runner.step(markers.up, SESSION_DEADLINE + ATTEMPTS_DEADLINE, [this, &all] {
+    return runner.retry(SESSION_DEADLINE, ATTEMPTS_INTERVAL, [&all] { return all(&MuxSteps::open); });
   });
   for (auto& row : REST) {
     if (!good) co_return;
-    good = co_await runner.step(row.marker, MUX_DEADLINE, [&steps, &row] { return ((*steps).*row.body)(); });
+    good = co_await runner.step(row.marker, MUX_DEADLINE, [&all, &row] { return all(row.body); });
   }
 }
 
@@ -120,7 +146,7 @@ kj::Promise<void> Selftest::remoteFiles(kj::StringPtr peer) {
 
 kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
   co_await iface();
-  co_await mux(newMuxInitiator([this] { return get<idl::DSoftBus>("bus"); }, peer));
+  co_await mux(muxEnds(newMuxInitiator([this] { return get<idl::DSoftBus>("bus"); }, peer)), CROSSVM_MUX);
   co_await runner.step(marker::SELFTEST_REMOTE_RESOLVE, SESSION_DEADLINE + ATTEMPTS_DEADLINE, [this, peer] {
     return runner.retry(SESSION_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.waitForSession(peer); })
         .then([this, peer] {
@@ -137,7 +163,7 @@ kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
 // Serves, and goes on when its own audit log says that the other node has done its part.
 kj::Promise<void> Selftest::runAcceptor(kj::StringPtr peer) {
   co_await iface();
-  co_await mux(newMuxResponder([this] { return get<idl::DSoftBus>("bus"); }, peer));
+  co_await mux(muxEnds(newMuxResponder([this] { return get<idl::DSoftBus>("bus"); }, peer)), CROSSVM_MUX);
   co_await runner.step(marker::SELFTEST_REMOTE_SEEN, PEER_DEADLINE, [this, peer] {
     return runner.retry(PEER_DEADLINE, ATTEMPTS_INTERVAL, [this, peer] { return bus.sawPeersCalls(peer); });
   });

@@ -35,8 +35,16 @@ class Selftest final : private StepSink {
   kj::Promise<void> runInitiator(kj::StringPtr peer);
   kj::Promise<void> runAcceptor(kj::StringPtr peer);
   kj::Promise<void> remoteFiles(kj::StringPtr peer);
-  kj::Promise<void> mux(kj::Own<MuxSteps> steps);
   kj::Promise<void> keepTrafficUp(kj::StringPtr own, kj::StringPtr peer);
+
+  // Of one step each, in the order of MuxSteps, and the one that tells of any failure.
+  struct MuxMarkers {
+    const Marker &up, &data, &priority, &bulk, &backpressure, &fail;
+  };
+  static const MuxMarkers LOCAL_MUX, CROSSVM_MUX;
+
+  // ends: one of a node, or both when this program is at both ends.
+  kj::Promise<void> mux(kj::Array<kj::Own<MuxSteps>> ends, const MuxMarkers& markers);
   kj::Promise<void> end();
 
   // A step whose body is attempted again until ATTEMPTS_LIMIT is over.

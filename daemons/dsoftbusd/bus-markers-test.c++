@@ -5,6 +5,8 @@
 namespace nexus {
 namespace {
 
+const auto OWN = IpAddress::v4(10, 0, 2, 15), ELSEWHERE = IpAddress::v4(10, 0, 2, 16);
+
 struct Fixture {
   kj::Vector<kj::String> lines;
   BusMarkers markers{[this](const Marker& marker, kj::StringPtr detail) { lines.add(kj::str(marker.text, detail)); }};
@@ -51,12 +53,48 @@ TEST_CASE("each session that becomes live is told, and node-a and node-b by name
   CHECK(f.lines[5] == marker::BUS_CROSS_SESSION_B.text);
 }
 
+TEST_CASE("what happens with another node on the same stack is told as that, and nothing else is") {
+  Fixture f;
+  const IpAddress own[] = {OWN};
+  f.markers.onAddresses("net", own);
+  f.markers.onAddresses("lan", nullptr);
+  f.markers.onAnnounceSent(ELSEWHERE);
+  f.markers.onPeerLearned("c", ELSEWHERE);
+  f.markers.onConnection("node-a", ELSEWHERE, true);
+  f.markers.onAuthenticated("node-a");
+  f.markers.onLive("node-a");
+  CHECK(kj::strArray(f.lines, "; ") ==
+        "dsoftbusd: discovery announce sent; dsoftbusd: discovery peer learned; dsoftbusd: auth ok; "
+        "dsoftbusd: os session ok; dsoftbusd: cross-vm session ok node-a");
+  f.lines.clear();
+  f.markers.onAnnounceSent(OWN);
+  f.markers.onPeerLearned("b", OWN);
+  f.markers.onConnection("node-b", OWN, true);
+  CHECK(kj::strArray(f.lines, "; ") ==
+        "dsoftbusd: discovery up (udp loopback); dsoftbusd: discovery peer found device=local; "
+        "dsoftbusd: discovery peer learned; dsoftbusd: session connect peer=node-b");
+  f.lines.clear();
+  f.markers.onAuthenticated("node-b");
+  f.markers.onLive("node-b");
+  CHECK(kj::strArray(f.lines, "; ") ==
+        "dsoftbusd: auth ok; dsoftbusd: identity bound peer=node-b; dsoftbusd: os session ok; "
+        "dsoftbusd: dual-node session ok");
+  f.lines.clear();
+  f.markers.onConnection("selftest", OWN, false);  // a program of this node, no node
+  f.markers.onLive("selftest");
+  CHECK(kj::strArray(f.lines, "; ") == "dsoftbusd: os session ok");
+  f.lines.clear();
+  f.markers.onConnection("node-b", ELSEWHERE, false);  // it has moved to another machine
+  f.markers.onLive("node-b");
+  CHECK(kj::strArray(f.lines, "; ") == "dsoftbusd: os session ok; dsoftbusd: cross-vm session ok node-b");
+}
+
 TEST_CASE("a peer is learned once, and a flood of invented peers stops being printed") {
   Fixture f;
-  f.markers.onPeerLearned("a");
-  f.markers.onPeerLearned("a");
+  f.markers.onPeerLearned("a", ELSEWHERE);
+  f.markers.onPeerLearned("a", ELSEWHERE);
   CHECK(f.lines.size() == 1);
-  for (int i = 0; i < 500; i++) f.markers.onPeerLearned(kj::str(i));
+  for (int i = 0; i < 500; i++) f.markers.onPeerLearned(kj::str(i), ELSEWHERE);
   CHECK(f.lines.size() == 64);
 }
 

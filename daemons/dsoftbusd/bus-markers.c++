@@ -1,5 +1,7 @@
 #include "daemons/dsoftbusd/bus-markers.h"
 
+#include <algorithm>
+
 namespace nexus {
 
 void BusMarkers::once(const Marker& marker) {
@@ -18,24 +20,52 @@ void BusMarkers::onTransportUp() {
 void BusMarkers::onDiscoveryUp() {
   once(marker::BUS_DISCOVERY_UP);
 }
-void BusMarkers::onAnnounceSent() {
+void BusMarkers::onAddresses(kj::StringPtr link, kj::ArrayPtr<const IpAddress> addresses) {
+  own.upsert(kj::str(link), kj::heapArray(addresses));
+}
+
+bool BusMarkers::isOwn(const IpAddress& address) const {
+  for (auto& link : own) {
+    if (std::find(link.value.begin(), link.value.end(), address) != link.value.end()) return true;
+  }
+  return false;
+}
+
+void BusMarkers::onAnnounceSent(const IpAddress& to) {
+  if (isOwn(to)) once(marker::BUS_DISCOVERY_LOOPBACK);
   once(marker::BUS_ANNOUNCE_SENT);
 }
 
-void BusMarkers::onPeerLearned(kj::StringPtr deviceId) {
+void BusMarkers::onPeerLearned(kj::StringPtr deviceId, const IpAddress& from) {
+  if (isOwn(from)) once(marker::BUS_PEER_LOCAL);
   if (learned.contains(deviceId) || learned.size() >= MAX_LEARNED) return;
   learned.insert(kj::str(deviceId));
   print(marker::BUS_PEER_LEARNED, nullptr);
 }
 
-void BusMarkers::onAuthenticated(kj::StringPtr) {
+void BusMarkers::onConnection(kj::StringPtr peer, const IpAddress& with, bool dialed) {
+  if (!isOwn(with)) {
+    local.eraseMatch(peer);
+  } else if (!local.contains(peer)) {
+    local.insert(kj::str(peer));
+  }
+  if (dialed && peer == "node-b") once(marker::BUS_SESSION_CONNECT_B);
+}
+
+void BusMarkers::onAuthenticated(kj::StringPtr peer) {
   print(marker::BUS_AUTH_OK, nullptr);
+  if (peer == "node-b") once(marker::BUS_IDENTITY_BOUND_B);
 }
 
 void BusMarkers::onLive(kj::StringPtr peer) {
   print(marker::BUS_OS_SESSION_OK, nullptr);
-  if (peer == "node-a") print(marker::BUS_CROSS_SESSION_A, nullptr);
-  if (peer == "node-b") print(marker::BUS_CROSS_SESSION_B, nullptr);
+  bool a = peer == "node-a", b = peer == "node-b";
+  if (!a && !b) return;
+  if (local.contains(peer)) {
+    once(marker::BUS_DUAL_NODE_SESSION);
+  } else {
+    print(a ? marker::BUS_CROSS_SESSION_A : marker::BUS_CROSS_SESSION_B, nullptr);
+  }
 }
 
 void BusMarkers::onRequest(const RemoteCaller&) {

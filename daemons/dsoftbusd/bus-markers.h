@@ -4,6 +4,7 @@
 // printed for each session. Owned by the daemon; printing itself is handed in.
 #include <kj/function.h>
 #include <kj/map.h>
+#include <kj/vector.h>
 
 #include "daemons/dsoftbusd/bus-observer.h"
 #include "daemons/dsoftbusd/remote-proxy.h"
@@ -22,8 +23,10 @@ class BusMarkers final : public BusObserver, public RemoteProxyObserver {
   // implements BusObserver
   void onTransportUp() override;
   void onDiscoveryUp() override;
-  void onAnnounceSent() override;
-  void onPeerLearned(kj::StringPtr deviceId) override;
+  void onAddresses(kj::StringPtr link, kj::ArrayPtr<const IpAddress> addresses) override;
+  void onAnnounceSent(const IpAddress& to) override;
+  void onPeerLearned(kj::StringPtr deviceId, const IpAddress& from) override;
+  void onConnection(kj::StringPtr peer, const IpAddress& with, bool dialed) override;
   void onAuthenticated(kj::StringPtr peer) override;
   void onLive(kj::StringPtr peer) override;
 
@@ -39,6 +42,10 @@ class BusMarkers final : public BusObserver, public RemoteProxyObserver {
   Print print;
   kj::HashSet<kj::StringPtr> printed;  // marker texts, which are static
   kj::HashSet<kj::String> learned;     // device ids
+  kj::HashSet<kj::String> local;       // peers whose last connection came from, or went to, an address of this stack
+  kj::HashMap<kj::String, kj::Array<IpAddress>> own;  // by link
+
+  bool isOwn(const IpAddress& address) const;
 
   void once(const Marker& marker);
 };

@@ -155,6 +155,7 @@ kj::Promise<void> Bus::greet(Acceptor::Accepted connection, kj::Own<HalfOpenLimi
       auto bound = trust.bind(done.peer);
       KJ_SWITCH_ONEOF(bound) {
         KJ_CASE_ONEOF(peer, const TrustedPeer*) {
+          context.observer.onConnection(peer->name, remote.address, false);
           KJ_ASSERT_NONNULL(findLink(peer->identity.deviceId)).takeIncoming(kj::mv(done.channel), kj::mv(done.peer));
         }
         KJ_CASE_ONEOF(why, kj::String) {

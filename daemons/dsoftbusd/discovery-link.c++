@@ -123,7 +123,7 @@ kj::Promise<kj::Maybe<kj::String>> DiscoveryLink::announceTo(SocketAddress to) {
     co_return kj::str(outcomeText(outcome));
   }
   counts.sent++;
-  observer.onAnnounceSent();
+  observer.onAnnounceSent(to.address);
   co_return nullptr;
 }
 
@@ -174,16 +174,19 @@ kj::Promise<void> DiscoveryLink::configLoop() {
 // New addresses, or a link that is up again: nobody knows that this node is there.
 void DiscoveryLink::takeConfig(idl::NetConfig::Reader config) {
   kj::Vector<kj::byte> addresses;
+  kj::Vector<IpAddress> own;
   addresses.add(config.getLinkUp() ? 1 : 0);
   broadcasts.clear();
   for (auto item : config.getAddresses()) {
     auto address = IpAddress::fromIdl(item.getAddress());
     addresses.addAll(address.bytes());
+    own.add(address);
     KJ_IF_MAYBE (to, broadcastOf(address, item.getPrefixLength())) broadcasts.add(SocketAddress{*to, settings.port});
   }
   bool first = knownAddresses == nullptr;
   if (!first && knownAddresses == addresses) return;
   knownAddresses = addresses.releaseAsArray();
+  observer.onAddresses(linkName, own);
   if (!first) announceAgain();
 }
 

@@ -26,9 +26,9 @@ struct Heard {
 class Observer final : public BusObserver {
  public:
   kj::uint sent = 0, up = 0, learned = 0;
-  void onAnnounceSent() override { sent++; }
+  void onAnnounceSent(const IpAddress&) override { sent++; }
   void onDiscoveryUp() override { up++; }
-  void onPeerLearned(kj::StringPtr) override { learned++; }
+  void onPeerLearned(kj::StringPtr, const IpAddress&) override { learned++; }
 };
 
 TrustTable trusting(kj::ArrayPtr<const kj::StringPtr> names) {

@@ -101,7 +101,7 @@ void Discovery::hear(size_t link, Announce announce, const IpAddress& from) {
     } else if (complaints.tryTake("", timer.now())) {
       KJ_LOG(WARNING, "a device that is not in the trust table announces itself", at, deviceId);
     }
-    observer.onPeerLearned(deviceId);
+    observer.onPeerLearned(deviceId, from);
   }
   bool wasIgnored = ignoredPeers.forget(deviceId);
   if (wasIgnored) ignoredChanges++;

@@ -274,6 +274,7 @@ kj::Promise<HandshakeResult> PeerLink::dialAttempt(Transport& over, SocketAddres
     }
     KJ_CASE_ONEOF(stream, kj::Own<kj::AsyncIoStream>) {
       setState(State::HANDSHAKING, kj::str("handshake with ", to));
+      context.observer.onConnection(trusted.name, to.address, true);
       co_return co_await initiateHandshake(kj::mv(stream), context.own, ExpectedPeer::of(target), context.timer,
                                            context.entropy, context.limits.records);
     }

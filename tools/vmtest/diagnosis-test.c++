@@ -213,6 +213,7 @@ TEST_CASE("in a single guest each phase has its code and the marker's owner is b
   } rows[] = {{Phase::NETWORK, 11, marker::NET_VIRTIO_UP.owner},
               {Phase::SERVICES, 12, marker::SELFTEST_SAMGRD_REGISTER.owner},
               {Phase::BUS, 13, marker::BUS_TRANSPORT_UP.owner},
+              {Phase::MUX, 17, marker::BUS_MUX_UP.owner},
               {Phase::ISOLATION, 14, marker::SELFTEST_DMA_ISOLATION.owner},
               {Phase::RESTART, 15, marker::SELFTEST_DRIVER_RESTART.owner},
               {Phase::END, 16, marker::SELFTEST_END.owner}};

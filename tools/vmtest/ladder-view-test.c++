@@ -71,7 +71,7 @@ TEST_CASE("on a low terminal phases that are over or to come shrink to one line,
   auto low = ladderLines(scene.state, scene.start + 1000 * MS, ViewStyle{100, false, 16});
   CHECK(full > 20);
   CHECK(low.size() <= 16);
-  CHECK(has(low, "  bus            5 markers to come"));
+  CHECK(has(low, "  bus            12 markers to come"));
   CHECK(has(low, "net: virtio-net up  0.1 s of 10.0 s"));
 }
 

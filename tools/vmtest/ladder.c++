@@ -56,11 +56,25 @@ constexpr Rung QEMU_TEST_RUNGS[] = {
     need(Phase::SERVICES, A, marker::SELFTEST_BUNDLEMGRD_IMAGE),
     need(Phase::SERVICES, A, marker::SELFTEST_BUNDLEMGRD_MALFORMED),
     need(Phase::BUS, A, marker::BUS_TRANSPORT_UP),
-    info(Phase::BUS, A, marker::BUS_READY),
+    need(Phase::BUS, A, marker::BUS_DISCOVERY_LOOPBACK),
+    need(Phase::BUS, A, marker::BUS_ANNOUNCE_SENT),
+    need(Phase::BUS, A, marker::BUS_PEER_LOCAL),
+    need(Phase::BUS, A, marker::BUS_SESSION_CONNECT_B),
+    need(Phase::BUS, A, marker::BUS_IDENTITY_BOUND_B),
+    need(Phase::BUS, A, marker::BUS_DUAL_NODE_SESSION),
+    need(Phase::BUS, A, marker::BUS_READY),
     need(Phase::BUS, A, marker::BUS_AUTH_OK),
     need(Phase::BUS, A, marker::BUS_OS_SESSION_OK),
     need(Phase::BUS, A, marker::SELFTEST_BUS_CONNECT),
     need(Phase::BUS, A, marker::SELFTEST_BUS_PING),
+    forbid(Phase::BUS, A, marker::BUS_CROSS_SESSION_A),
+    forbid(Phase::BUS, A, marker::BUS_CROSS_SESSION_B),
+    need(Phase::MUX, A, marker::BUS_MUX_UP),
+    need(Phase::MUX, A, marker::BUS_MUX_DATA),
+    need(Phase::MUX, A, marker::SELFTEST_MUX_PRI),
+    need(Phase::MUX, A, marker::SELFTEST_MUX_BULK),
+    need(Phase::MUX, A, marker::SELFTEST_MUX_BACKPRESSURE),
+    forbid(Phase::MUX, A, marker::BUS_MUX_FAIL),
     need(Phase::ISOLATION, A, marker::SELFTEST_DMA_ISOLATION),
     need(Phase::RESTART, A, marker::SELFTEST_DRIVER_RESTART),
     need(Phase::END, A, marker::SELFTEST_END),
@@ -68,8 +82,8 @@ constexpr Rung QEMU_TEST_RUNGS[] = {
 };
 
 constexpr PhaseBudget QEMU_TEST_PHASES[] = {
-    {Phase::LAUNCH, 10 * SEC},   {Phase::NETWORK, 10 * SEC}, {Phase::SERVICES, 5 * SEC}, {Phase::BUS, 6 * SEC},
-    {Phase::ISOLATION, 5 * SEC}, {Phase::RESTART, 10 * SEC}, {Phase::END, 5 * SEC},
+    {Phase::LAUNCH, 10 * SEC}, {Phase::NETWORK, 10 * SEC},  {Phase::SERVICES, 5 * SEC}, {Phase::BUS, 6 * SEC},
+    {Phase::MUX, 10 * SEC},    {Phase::ISOLATION, 5 * SEC}, {Phase::RESTART, 10 * SEC}, {Phase::END, 5 * SEC},
 };
 
 // The driver restart step kills virtionetd once.
@@ -170,7 +184,7 @@ constexpr Profile QEMU_TEST{
     true,
     true,
     ""_kj,
-    "one guest on QEMU's user network: driver, TCP/IP, services, bus, DMA isolation, driver restart"_kj};
+    "one guest on QEMU's user network: driver, TCP/IP, services, two nodes of the bus, DMA isolation, driver restart"_kj};
 
 constexpr Profile CONTROL{
     "dma_isolation_control"_kj,

@@ -60,8 +60,18 @@ NEXUS_MARKER(BUS_READY, "dsoftbusd: ready", "dsoftbusd", "serves its socket")
 NEXUS_MARKER(BUS_DISCOVERY_UP, "dsoftbusd: discovery cross-vm up", "dsoftbusd/discovery",
              "group joined, socket bound, first announcement sent")
 NEXUS_MARKER(BUS_ANNOUNCE_SENT, "dsoftbusd: discovery announce sent", "dsoftbusd/discovery", "an announcement left")
+NEXUS_MARKER(BUS_DISCOVERY_LOOPBACK, "dsoftbusd: discovery up (udp loopback)", "dsoftbusd/discovery",
+             "an announcement left for an address of this node's own stack")
+NEXUS_MARKER(BUS_PEER_LOCAL, "dsoftbusd: discovery peer found device=local", "dsoftbusd/discovery",
+             "a peer's announcement came from an address of this node's own stack and was accepted into the table")
 NEXUS_MARKER(BUS_PEER_LEARNED, "dsoftbusd: discovery peer learned", "dsoftbusd/discovery",
              "a peer's announcement was accepted into the table")
+NEXUS_MARKER(BUS_SESSION_CONNECT_B, "dsoftbusd: session connect peer=node-b", "dsoftbusd/session",
+             "a TCP connection to where node-b announced itself was made")
+NEXUS_MARKER(BUS_IDENTITY_BOUND_B, "dsoftbusd: identity bound peer=node-b", "dsoftbusd/session",
+             "the keys that were proven in the handshake are those that the trust table has for node-b")
+NEXUS_MARKER(BUS_DUAL_NODE_SESSION, "dsoftbusd: dual-node session ok", "dsoftbusd/session",
+             "a live session, both ways, with another node on the same stack")
 NEXUS_MARKER(BUS_AUTH_OK, "dsoftbusd: auth ok", "dsoftbusd/session",
              "Noise XK finished and the peer's device key is bound to its static key")
 NEXUS_MARKER(BUS_OS_SESSION_OK, "dsoftbusd: os session ok", "dsoftbusd/session",
@@ -86,6 +96,20 @@ NEXUS_MARKER(BUS_DENIED_SERVICE, "dsoftbusd: remote proxy denied (service=unknow
              "a call to a service without a rule was refused with a status and audited")
 NEXUS_MARKER(BUS_DENIED_UNAUTHENTICATED, "dsoftbusd: remote proxy denied (unauthenticated)", "dsoftbusd/remote-proxy",
              "a call on a connection whose peer is not bound to a trusted key was refused and audited")
+
+// selftest, mux between two nodes of one machine: as between two machines
+NEXUS_MARKER(BUS_MUX_UP, "dsoftbus:mux session up", "dsoftbusd/mux",
+             "a stream of priority 0 to the other node was opened, allowed and accepted")
+NEXUS_MARKER(BUS_MUX_DATA, "dsoftbus:mux data ok", "dsoftbusd/mux",
+             "40000 bytes of known content arrived each way over it")
+NEXUS_MARKER(
+    SELFTEST_MUX_PRI, "SELFTEST: mux pri control ok", "dsoftbusd/mux",
+    "8 round trips of priority 0, each while at least 128 KiB of a full stream of priority 4 lay unread before it")
+NEXUS_MARKER(SELFTEST_MUX_BULK, "SELFTEST: mux bulk ok", "dsoftbusd/mux",
+             "1 MiB to the end of a stream has the same SHA-256 at both ends")
+NEXUS_MARKER(SELFTEST_MUX_BACKPRESSURE, "SELFTEST: mux backpressure ok", "dsoftbusd/mux",
+             "a writer whose peer does not read was stopped at 64 KiB, later within 256 KiB, and lost nothing")
+NEXUS_MARKER(BUS_MUX_FAIL, "dsoftbus:mux fail", "dsoftbusd/mux", "a step of the five above failed; the reason follows")
 
 // selftest, mux between two machines
 NEXUS_MARKER(BUS_MUX_CROSSVM_UP, "dsoftbus:mux crossvm session up", "dsoftbusd/mux-crossvm",
