@@ -62,7 +62,8 @@ struct Netstackd {
 struct Dsoftbusd {
   nodeName @0 :Text;
   identityFile @1 :Text;
-  # 0600 file with the Ed25519 seed, 64 hexadecimal digits.
+  # 0600 file with the Ed25519 seed, 64 hexadecimal digits; or "credential:NAME", the file of that name in $CREDENTIALS_DIRECTORY, as
+  # systemd's LoadCredential= puts it there.
   testIdentity @2 :Text;
   # Bring-up only: derives a publicly known key from this text and says so in the log. Needs allowTestIdentity.
   allowTestIdentity @3 :Bool = false;
@@ -94,6 +95,11 @@ struct Dsoftbusd {
   candidate @19 :List(Rule);
   # Dry run: a whole policy table beside `policy`. It decides nothing; where it would decide otherwise is counted and audited. Present,
   # even empty (candidate = []): a dry run; absent: none.
+  maxTrustedPeers @23 :UInt16 = 64;
+  # Configured and paired ones together; 1 to 1024. Each may have a session.
+  trustFile @24 :Text;
+  # Where paired peers are kept ("nexusctl bus pair"); made when the first one is paired, 0600. Its folder must exist and be writable by
+  # nobody else. Without it no peer can be paired.
 
   auditFile @23 :Text;
   # Each audit record as a line of this file too (docs/distributed/audit-file.md); empty: only in the ring.
@@ -113,6 +119,11 @@ struct Dsoftbusd {
     # false: never dial this peer, wait for it to dial. Either way there is one session; two dials at once leave that of the lower device id.
     address @5 :Text;
     # Where to dial this peer also when no announcement of it is heard: "10.0.0.2" (session port 34567), "10.0.0.2:34568", "[fe80::2]:34567".
+    previousDeviceId @6 :Text;
+    previousStaticKey @7 :Text;
+    previousUntil @8 :Text;
+    # All three or none: the key that this peer had before, accepted beside the new one until then, "2026-12-01T00:00:00Z" (UTC). Afterwards
+    # it is refused, and a session that it opened ends.
   }
 
   struct Rule {

@@ -4,6 +4,7 @@
 
 #include "daemons/dsoftbusd/mux/mux-frame.h"
 #include "daemons/dsoftbusd/remote-services.h"
+#include "daemons/dsoftbusd/trust/paired-peers.h"
 
 namespace nexus {
 
@@ -17,7 +18,7 @@ constexpr uint16_t DEFAULT_SESSION_PORT = 34567;
 // Checks one configuration; the first fault is the answer.
 class Checker {
  public:
-  explicit Checker(config::Dsoftbusd::Reader config) : config(config) {}
+  Checker(config::Dsoftbusd::Reader config, const LoadTime& now) : config(config), now(now) {}
 
   kj::Maybe<SettingsError> checkNumbers() {
     if (config.getNodeName().size() == 0) return error("nodeName is missing: give this node a name");
@@ -34,6 +35,8 @@ class Checker {
       return error("auditFilesKept must be 1 to 99");
     }
     if (config.getMaxPeers() == 0) return error("maxPeers must not be 0");
+    if (config.getMaxTrustedPeers() == 0 || config.getMaxTrustedPeers() > MAX_PAIRED_PEERS)
+      return error("maxTrustedPeers must be 1 to ", MAX_PAIRED_PEERS);
     if (config.getAnnounceIntervalMs() < 100) return error("announceIntervalMs must be at least 100");
     if (config.getAnnounceMaxMs() < config.getAnnounceIntervalMs())
       return error("announceMaxMs is below announceIntervalMs");
@@ -59,16 +62,17 @@ class Checker {
 
   kj::OneOf<kj::Array<TrustedPeer>, SettingsError> trust(const DeviceIdentity& own) {
     kj::Vector<TrustedPeer> peers;
-    if (config.getTrust().size() > MAX_TRUSTED_PEERS) return error("at most ", MAX_TRUSTED_PEERS, " trust entries");
+    auto most = config.getMaxTrustedPeers();
+    if (config.getTrust().size() > most) return error("at most ", most, " trust entries (maxTrustedPeers)");
     for (auto entry : config.getTrust()) {
       auto result = trusted(entry);
       KJ_IF_MAYBE (wrong, result.tryGet<SettingsError>()) return kj::mv(*wrong);
       auto& peer = result.get<TrustedPeer>();
-      if (peer.identity.deviceId == own.deviceId())
+      if (peer.find(own.deviceId()) != nullptr)
         return error("trust entry \"", peer.name, "\" is this node itself: remove it");
       for (auto& other : peers) {
         if (other.name == peer.name) return error("two trust entries have the name \"", peer.name, "\"");
-        if (other.identity.deviceId == peer.identity.deviceId) {
+        if (shareDevice(other, peer)) {
           return error("the trust entries \"", other.name, "\" and \"", peer.name, "\" are the same device");
         }
       }
@@ -147,6 +151,7 @@ class Checker {
 
  private:
   config::Dsoftbusd::Reader config;
+  const LoadTime& now;
 
   template <typename... Params>
   static SettingsError error(Params&&... params) {
@@ -178,7 +183,10 @@ class Checker {
     }
     auto key = tryParseKeyBytes(entry.getStaticKey());
     KJ_IF_MAYBE (k, key) {
-      return TrustedPeer{kj::str(name), PublicIdentity{kj::str(entry.getDeviceId()), *k}, entry.getDial(), address};
+      auto previous = checkPrevious(entry, now);
+      KJ_IF_MAYBE (wrong, previous.tryGet<kj::String>()) return error("trust entry \"", name, "\": ", *wrong);
+      return TrustedPeer{kj::str(name), PublicIdentity{kj::str(entry.getDeviceId()), *k}, entry.getDial(), address,
+                         kj::mv(previous.get<kj::Maybe<PreviousIdentity>>())};
     }
     return error("trust entry \"", name, "\" has no key: staticKey must be 64 hexadecimal digits");
   }
@@ -197,7 +205,7 @@ class Checker {
   }
 
   kj::Maybe<SettingsError> checkRule(config::Dsoftbusd::Rule::Reader rule, kj::ArrayPtr<const TrustedPeer> peers) {
-    bool known = false;
+    bool known = config.getTrustFile().size() > 0;  // then it may be, or become, a paired peer
     for (auto& peer : peers) known = known || peer.name == rule.getPeer();
     if (!known) return error("a policy rule names the peer \"", rule.getPeer(), "\", which has no trust entry");
     if (rule.getService().startsWith(STREAM_SERVICE_PREFIX)) return checkStreamRule(rule);
@@ -249,8 +257,9 @@ class Checker {
 
 }  // namespace
 
-kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader config, ReadSeed readSeed) {
-  Checker checker(config);
+kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader config, ReadSeed readSeed,
+                                                    const LoadTime& now) {
+  Checker checker(config, now);
   auto numbers = checker.checkNumbers();
   KJ_IF_MAYBE (wrong, numbers) return kj::mv(*wrong);
   auto identity = checker.identity(readSeed);
@@ -280,6 +289,8 @@ kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader co
                      .mesh = kj::str(config.getMesh()),
                      .services = kj::mv(services.get<kj::Array<kj::String>>()),
                      .trust = kj::mv(peers),
+                     .maxTrustedPeers = config.getMaxTrustedPeers(),
+                     .trustFile = kj::str(config.getTrustFile()),
                      .rules = kj::mv(rules.get<kj::Array<PolicyRule>>()),
                      .candidate = kj::mv(dryRun),
                      .ratePerSecond = config.getRatePerSecond(),

@@ -8,7 +8,7 @@
 #include "daemons/dsoftbusd/discovery.h"
 #include "daemons/dsoftbusd/identity.h"
 #include "daemons/dsoftbusd/proxy-policy.h"
-#include "daemons/dsoftbusd/trust-table.h"
+#include "daemons/dsoftbusd/trust/trust-grace.h"
 #include "idl/config.capnp.h"
 
 namespace nexus {
@@ -23,6 +23,8 @@ struct BusSettings {
   kj::String mesh;                 // empty: none
   kj::Array<kj::String> services;  // announced
   kj::Array<TrustedPeer> trust;
+  size_t maxTrustedPeers = 64;
+  kj::String trustFile;  // empty: none
   kj::Array<PolicyRule> rules;
   kj::Maybe<kj::Array<PolicyRule>> candidate;  // of a dry run
   kj::uint ratePerSecond = 0, rateBurst = 0;
@@ -33,10 +35,10 @@ struct SettingsError {
 };
 
 constexpr size_t MAX_LINKS = 8;
-constexpr size_t MAX_TRUSTED_PEERS = 64;
 
-// readSeed: the seed in the identity file of that path, or what is wrong with the file.
+// readSeed: the seed in the identity file of that path, or what is wrong with the file. now: for the graces of keys.
 using ReadSeed = kj::FunctionParam<kj::OneOf<SecretBytes, SettingsError>(kj::StringPtr path)>;
-kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader config, ReadSeed readSeed);
+kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader config, ReadSeed readSeed,
+                                                    const LoadTime& now);
 
 }  // namespace nexus

@@ -2,6 +2,8 @@
 
 #include <kj/debug.h>
 
+#include "daemons/dsoftbusd/prefixed-stream.h"
+
 namespace nexus {
 
 namespace {
@@ -121,6 +123,18 @@ size_t Bus::recheckStreams() {
   return resets;
 }
 
+kj::Maybe<Transport&> Bus::transport(size_t link) {
+  if (link >= transports.size()) return nullptr;
+  return transports[link];
+}
+
+kj::Maybe<Transport&> Bus::anyTransport() {
+  for (auto& transport : transports) {
+    if (transport != nullptr) return transport;
+  }
+  return nullptr;
+}
+
 kj::Maybe<PeerLink&> Bus::findLink(kj::StringPtr peer) {
   for (auto& link : allLinks) {
     if (link->peer().name == peer || link->peer().find(peer) != nullptr) return *link;
@@ -143,10 +157,37 @@ kj::Promise<void> Bus::acceptLoop(Acceptor& acceptor) {
   }
 }
 
+// The handshake of a connection, or null if it went to the pairing door.
+kj::Promise<kj::Maybe<HandshakeResult>> Bus::receive(kj::Own<kj::AsyncIoStream> stream, SocketAddress remote) {
+  auto first = kj::heapArray<kj::byte>(PAIRING_MAGIC_BYTES);
+  auto n = co_await stream->tryRead(first.begin(), first.size(), first.size());
+  if (n == first.size() && first.asPtr() == PAIRING_MAGIC.asBytes()) {
+    bool open = door.map([](PairingDoor& d) { return d.isOpen(); }).orDefault(false);
+    if (open) {
+      KJ_ASSERT_NONNULL(door).take(kj::mv(stream), remote);
+    } else {
+      counts.pairingRefused++;
+    }
+    co_return nullptr;
+  }
+  auto whole = kj::heap<PrefixedStream>(kj::heapArray(first.slice(0, n).asConst()), kj::mv(stream));
+  co_return co_await respondToHandshake(kj::mv(whole), context.own, context.timer, context.entropy,
+                                        context.limits.records);
+}
+
 kj::Promise<void> Bus::greet(Acceptor::Accepted connection, kj::Own<HalfOpenLimit::Place> place) {
   auto remote = connection.remote;
-  auto result = co_await respondToHandshake(kj::mv(connection.stream), context.own, context.timer, context.entropy,
-                                            context.limits.records);
+  auto late = context.timer.afterDelay(HANDSHAKE_DEADLINE).then([]() -> kj::Maybe<HandshakeResult> {
+    return HandshakeResult(HandshakeFailure::late());
+  });
+  auto received = co_await receive(kj::mv(connection.stream), remote)
+                      .catch_([](kj::Exception&& e) -> kj::Maybe<HandshakeResult> {
+                        return HandshakeResult(HandshakeFailure{
+                            HandshakeFailure::Kind::CLOSED, kj::str("the connection failed: ", e.getDescription())});
+                      })
+                      .exclusiveJoin(kj::mv(late));
+  if (received == nullptr) co_return;
+  auto& result = KJ_ASSERT_NONNULL(received);
   KJ_SWITCH_ONEOF(result) {
     KJ_CASE_ONEOF(failure, HandshakeFailure) {
       complain(failure, remote);

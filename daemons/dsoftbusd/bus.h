@@ -5,6 +5,7 @@
 // unauthenticated, everything else with a close record. Owned by dsoftbusd. Knows nothing of discovery; is told
 // addresses.
 #include "daemons/dsoftbusd/half-open-limit.h"
+#include "daemons/dsoftbusd/pairing/pairing-door.h"
 #include "daemons/dsoftbusd/peer-link.h"
 
 namespace nexus {
@@ -42,6 +43,14 @@ class Bus final : private kj::TaskSet::ErrorHandler {
   // The policy was replaced: open streams of peers that it does not allow are reset. How many.
   size_t recheckStreams();
 
+  // That link, or the first one that is there; null without a network.
+  kj::Maybe<Transport&> transport(size_t link);
+  kj::Maybe<Transport&> anyTransport();
+
+  // Connections that begin as a pairing go there; without a door, or while it is closed, they are closed at once. door
+  // outlives the bus.
+  void setPairingDoor(PairingDoor& newDoor) { door = newDoor; }
+
   // By name or device id. Whoever keeps it over a turn of the event loop takes a reference: its peer may be revoked.
   kj::Maybe<PeerLink&> findLink(kj::StringPtr peer);
   kj::ArrayPtr<kj::Own<PeerLink>> links() { return allLinks.asPtr(); }
@@ -52,6 +61,7 @@ class Bus final : private kj::TaskSet::ErrorHandler {
 
   struct Counters {
     uint64_t accepted = 0, refusedHalfOpen = 0, handshakeFailures = 0, strangers = 0, revoked = 0, gracesEnded = 0;
+    uint64_t pairingRefused = 0;  // connections, while no window was open or another node was in it
   };
   const Counters& counters() const { return counts; }
   kj::uint halfOpenCount() const { return halfOpen.count(); }
@@ -65,6 +75,7 @@ class Bus final : private kj::TaskSet::ErrorHandler {
   Counters counts;
   kj::Vector<kj::Own<PeerLink>> allLinks;
   kj::Vector<kj::Maybe<Transport&>> transports;  // of the links, by their number
+  kj::Maybe<PairingDoor&> door;
   uint32_t tableChanges = 0;
   Signal tableChanged;
   kj::TaskSet tasks;  // handshakes under way, the ends of revoked links; before what they use
@@ -72,6 +83,7 @@ class Bus final : private kj::TaskSet::ErrorHandler {
 
   kj::Promise<void> graceLoop();
 
+  kj::Promise<kj::Maybe<HandshakeResult>> receive(kj::Own<kj::AsyncIoStream> stream, SocketAddress remote);
   kj::Promise<void> greet(Acceptor::Accepted connection, kj::Own<HalfOpenLimit::Place> place);
   kj::Promise<void> refuseStranger(HandshakeDone done, kj::String why, SocketAddress remote);
   kj::Promise<void> answerOnce(RecordChannel& channel, kj::String stranger);

@@ -4,6 +4,7 @@
 #include <kj/encoding.h>
 
 #include "daemons/dsoftbusd/dsoftbus-server.h"
+#include "daemons/dsoftbusd/pairing/bus-trust-server.h"
 #include "daemons/dsoftbusd/remote/package-backend.h"
 #include "daemons/dsoftbusd/service-backends.h"
 
@@ -42,7 +43,8 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
       auditLog(timer),
       policy(kj::mv(settings.rules), kj::mv(settings.candidate)),
       rate(settings.ratePerSecond, settings.rateBurst),
-      trust(kj::mv(settings.trust)),
+      keeper(kj::mv(settings.trust), settings.maxTrustedPeers, imports.trustStore),
+      trust(keeper.merged()),
       proxy(timer, policy, rate, auditLog, proxyObserver, backends(imports)),
       context{settings.identity, timer, entropy, proxy, auditLog, observer, limits},
       bus(context, trust),
@@ -50,7 +52,10 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
                 [this](kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes) {
                   bus.setRoutes(deviceId, routes);
                   if (routes.size() > 0 && bus.takeAnswerCredit(deviceId)) discovery.answer(deviceId);
-                }) {
+                }),
+      pairer(settings.identity, timer, entropy, auditLog, keeper,
+             {[this](kj::StringPtr peer) { return findRoute(peer); }, [this] { retrust(); }}) {
+  bus.setPairingDoor(pairer);
   KJ_REQUIRE(imports.networks.size() == settings.links.size(), "one network for each link");
   for (auto i : kj::indices(settings.links)) {
     links.add(kj::heap<NodeLink>(i, settings.links[i], *imports.networks[i], settings.sessionPort, timer, bus,
@@ -69,11 +74,36 @@ kj::Promise<void> Dsoftbusd::run() {
   return kj::joinPromisesFailFast(running.releaseAsArray());
 }
 
-Bus::TrustChange Dsoftbusd::applyTrust(kj::Array<TrustedPeer> peers) {
-  auto change = bus.applyTrust(kj::mv(peers));
+Bus::TrustChange Dsoftbusd::applyTrust(kj::Array<TrustedPeer> configured) {
+  keeper.configure(kj::mv(configured));
+  return retrust();
+}
+
+Bus::TrustChange Dsoftbusd::retrust() {
+  auto change = bus.applyTrust(keeper.merged());
   discovery.trustChanged();
   KJ_LOG(INFO, "trust table replaced", change.added, change.removed, change.changed, change.kept);
   return change;
+}
+
+// Of a node to pair with: an address, or the start of the device id of one that is heard.
+kj::Maybe<PairingHost::Route> Dsoftbusd::findRoute(kj::StringPtr peer) {
+  auto to = SocketAddress::tryParse(peer);
+  KJ_IF_MAYBE (address, IpAddress::tryParse(peer)) to = SocketAddress{*address, settings.sessionPort};
+  auto over = bus.anyTransport();
+  for (auto* heard : discovery.peers().all()) {
+    if (!heard->announce.deviceId.startsWith(peer)) continue;
+    to = SocketAddress{heard->place().address, heard->announce.sessionPort};
+    over = bus.transport(heard->place().link);
+  }
+  KJ_IF_MAYBE (address, to) {
+    KJ_IF_MAYBE (transport, over) return PairingHost::Route{*transport, *address};
+  }
+  return nullptr;
+}
+
+idl::BusTrust::Client Dsoftbusd::newTrustClient() {
+  return newBusTrustServer(trust, keeper, pairer, timer);
 }
 
 idl::DSoftBus::Client Dsoftbusd::newBusClient() {
@@ -125,6 +155,10 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   add("session.refusedRate", h.refusedRate), add("session.halfOpenNow", bus.halfOpenCount());
   add("session.handshakeFailures", b.handshakeFailures), add("session.strangers", b.strangers);
   add("session.revoked", b.revoked), add("session.gracesEnded", b.gracesEnded);
+  auto& pairing = pairer.counters();
+  add("pairing.refused", b.pairingRefused), add("pairing.windows", pairing.windows);
+  add("pairing.codes", pairing.codes), add("pairing.paired", pairing.paired), add("pairing.unpaired", pairing.unpaired);
+  add("trust.peersNow", trust.all().size());
   add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", live);
   for (uint16_t i = 0; i < CALL_VERDICTS; i++) {
     auto verdict = static_cast<CallStatus>(i);

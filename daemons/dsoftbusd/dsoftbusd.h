@@ -6,6 +6,7 @@
 #include "daemons/dsoftbusd/bus.h"
 #include "daemons/dsoftbusd/discovery.h"
 #include "daemons/dsoftbusd/node-link.h"
+#include "daemons/dsoftbusd/pairing/pairer.h"
 #include "daemons/dsoftbusd/resume/client-places.h"
 #include "idl/bundlemgr.capnp.h"
 #include "idl/dsoftbus.capnp.h"
@@ -26,9 +27,11 @@ class Dsoftbusd {
     // A node may do without these two; calls to them are answered as backend failed.
     kj::Maybe<kj::Function<idl::Packagefs::Client()>> packagefs = nullptr;
     kj::Maybe<kj::Function<idl::Statefs::Client()>> statefs = nullptr;
+    kj::Maybe<TrustStore&> trustStore = nullptr;  // of the paired peers; without it none can be paired
   };
 
-  // imports.networks, timer, entropy and the observers outlive this.
+  // imports.networks and trustStore, timer, entropy and the observers outlive this. FAILED with a sentence when the
+  // trust store cannot be read or holds too many peers.
   Dsoftbusd(BusSettings settings, Imports imports, kj::Timer& timer, Entropy& entropy, BusObserver& observer,
             RemoteProxyObserver& proxyObserver, LinkLimits limits = {});
   ~Dsoftbusd() noexcept(false);
@@ -37,13 +40,15 @@ class Dsoftbusd {
   // Never ends by itself. Whatever the stacks of the links do, they are opened again with back-off.
   kj::Promise<void> run();
 
-  // Bus::applyTrust, and discovery is told.
-  Bus::TrustChange applyTrust(kj::Array<TrustedPeer> peers);
+  // The trust entries of a new configuration, in place of those of the old one; paired peers stay. As Bus::applyTrust.
+  // FAILED with a sentence, with nothing changed, when there would be more than maxTrustedPeers in all.
+  Bus::TrustChange applyTrust(kj::Array<TrustedPeer> configured);
   const TrustTable& trusted() const { return trust; }
 
   // For one client each.
   idl::DSoftBus::Client newBusClient();
   idl::Status::Client newStatusClient();
+  idl::BusTrust::Client newTrustClient();
 
   Bus& sessions() { return bus; }
   const Discovery& peers() const { return discovery; }
@@ -69,15 +74,19 @@ class Dsoftbusd {
   AuditLog auditLog;
   LivePolicy policy;
   RateLimiter rate;
+  TrustKeeper keeper;
   TrustTable trust;
   RemoteProxy proxy;
   LinkContext context;
   Bus bus;
   Discovery discovery;
+  Pairer pairer;
   kj::Vector<kj::Function<void(AddCounter)>> moreCounters;
   kj::Vector<kj::Own<NodeLink>> links;
   kj::Own<ClientTotals> clients = kj::refcounted<ClientTotals>();
 
+  Bus::TrustChange retrust();
+  kj::Maybe<PairingHost::Route> findRoute(kj::StringPtr peer);
   void fillStatus(idl::DaemonStatus::Builder status);
 };
 

@@ -114,13 +114,15 @@ kj::Promise<HandshakeResult> bounded(kj::Promise<HandshakeResult> attempt, kj::T
       .catch_([](kj::Exception&& exception) -> HandshakeResult {
         return HandshakeFailure{Kind::CLOSED, kj::str("the connection failed: ", exception.getDescription())};
       })
-      .exclusiveJoin(timer.afterDelay(HANDSHAKE_DEADLINE).then([]() -> HandshakeResult {
-        return HandshakeFailure{Kind::TIMED_OUT,
-                                kj::str("no handshake within ", HANDSHAKE_DEADLINE / kj::SECONDS, " s")};
-      }));
+      .exclusiveJoin(
+          timer.afterDelay(HANDSHAKE_DEADLINE).then([]() -> HandshakeResult { return HandshakeFailure::late(); }));
 }
 
 }  // namespace
+
+HandshakeFailure HandshakeFailure::late() {
+  return {Kind::TIMED_OUT, kj::str("no handshake within ", HANDSHAKE_DEADLINE / kj::SECONDS, " s")};
+}
 
 kj::Promise<HandshakeResult> initiateHandshake(kj::Own<kj::AsyncIoStream> stream, const DeviceIdentity& own,
                                                ExpectedPeer expected, kj::Timer& timer, Entropy& entropy,

@@ -36,6 +36,8 @@ struct HandshakeFailure {
   };
   Kind kind;
   kj::String what;  // one clause for people
+
+  static HandshakeFailure late();  // HANDSHAKE_DEADLINE is over
 };
 
 using HandshakeResult = kj::OneOf<HandshakeDone, HandshakeFailure>;

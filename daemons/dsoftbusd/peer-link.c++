@@ -358,18 +358,18 @@ void PeerLink::setState(State state, kj::StringPtr reason) {
 }
 
 kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) {
-  return context.proxy.handle({true, trusted.name, knownAs().deviceId}, service, frame);
+  return context.proxy.handle({true, trusted.name, openedBy.deviceId}, service, frame);
 }
 
 MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
-  auto decision = context.proxy.mayOpenStream({true, trusted.name, knownAs().deviceId}, name);
+  auto decision = context.proxy.mayOpenStream({true, trusted.name, openedBy.deviceId}, name);
   return {decision.allowed, decision.auditId};
 }
 
 size_t PeerLink::recheckStreams() {
   KJ_IF_MAYBE (session, running) {
     return (*session)->mux().recheck([this](kj::StringPtr name) -> MuxAdmission {
-      auto decision = context.proxy.mayKeepStream({true, trusted.name, knownAs().deviceId}, name);
+      auto decision = context.proxy.mayKeepStream({true, trusted.name, openedBy.deviceId}, name);
       return {decision.allowed, decision.auditId};
     });
   }

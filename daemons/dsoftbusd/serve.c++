@@ -8,6 +8,7 @@
 #include "daemons/dsoftbusd/identity-file.h"
 #include "daemons/dsoftbusd/policy/audit-file.h"
 #include "daemons/dsoftbusd/policy/bus-admin-server.h"
+#include "daemons/dsoftbusd/trust/trust-file.h"
 #include "libs/nexus-net-os/daemon/sandbox.h"
 
 namespace nexus {
@@ -24,8 +25,8 @@ class ImportedNetwork final : public NetworkSource {
   CapReconnect& import;
 };
 
-BusSettings settingsOf(config::Dsoftbusd::Reader config) {
-  auto checked = checkSettings(config, readIdentityFile);
+BusSettings settingsOf(config::Dsoftbusd::Reader config, const LoadTime& now) {
+  auto checked = checkSettings(config, readIdentityFile, now);
   KJ_IF_MAYBE (wrong, checked.tryGet<SettingsError>()) {
     kj::throwFatalException(badConfiguration(wrong->sentence));
   }
@@ -88,7 +89,8 @@ kj::Promise<void> reloadLoop(DaemonContext& daemon, LiveConfig& live) {
 
 kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reader config) {
   kj::_::Debug::setLogLevel(kj::LogSeverity::INFO);  // decisions and sessions are told, one line each
-  auto settings = settingsOf(config);
+  auto now = [&daemon] { return LoadTime{daemon.calendar().now(), daemon.timer().now()}; };
+  auto settings = settingsOf(config, now());
   if (settings.usesTestKeys) KJ_LOG(WARNING, "uses publicly known TEST keys: anybody can be this node or its peers");
   kj::Vector<kj::Own<NetworkSource>> networks;
   kj::Vector<NetworkSource*> sources;
@@ -109,6 +111,12 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
     auto& statefs = daemon.import("statefs");
     imports.statefs = kj::Function<idl::Statefs::Client()>([&] { return statefs.get<idl::Statefs>(); });
   }
+  kj::Maybe<TrustFile> trustFile;
+  if (settings.trustFile.size() > 0) {
+    // Read here once, so that a damaged file is a wrong configuration and not a daemon that fails.
+    readSettings([&] { return trustFile.emplace(settings.trustFile).load(); });
+    imports.trustStore = trustFile;
+  }
   AuditOutput auditOutput(daemon, config);
   Dsoftbusd node(kj::mv(settings), kj::mv(imports), daemon.timer(), daemon.entropy(), markers, markers);
 
@@ -118,18 +126,22 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
   auditOutput.attach(node, config.getNodeName());
   auto configFile = daemon.configFile();
   auto fileName = configFile.map([](ConfigFile& file) { return file.path(); }).orDefault("");
-  LiveConfig live(node, config, fileName, readerOf(configFile),
-                  [&node](kj::Array<TrustedPeer> peers) { node.applyTrust(kj::mv(peers)); });
+  LiveConfig live(
+      node, config, fileName, readerOf(configFile),
+      [&node](kj::Array<TrustedPeer> peers) { node.applyTrust(kj::mv(peers)); }, now);
   node.addCounters([&live](Dsoftbusd::AddCounter add) {
     auto& c = live.counters();
     add("config.reloads", c.reloads), add("config.refused", c.refused), add("config.streamsReset", c.streamsReset);
   });
+  daemon.serve("bus-trust",
+               [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newTrustClient(); });
   daemon.serve("bus-admin",
                [&live](const PeerCredentials&) -> capnp::Capability::Client { return newBusAdminServer(live); });
 
   checkCryptography(daemon.entropy());
   auto reloading = reloadLoop(daemon, live);
   kj::Vector<int> readable, writable;
+  KJ_IF_MAYBE (file, trustFile) writable.add(file->folderFd());
   KJ_IF_MAYBE (folder, auditOutput.folder) writable.add(*folder);
   KJ_IF_MAYBE (file, configFile) readable.add(file->folderFd());
   if (config.getSandbox()) enterSandbox(SandboxProfile::STACK, {readable, writable});

@@ -10,13 +10,13 @@ bool same(const PublicIdentity& a, const PublicIdentity& b) {
   return a.deviceId == b.deviceId && a.staticKey == b.staticKey;
 }
 
+}  // namespace
+
 bool shareDevice(const TrustedPeer& a, const TrustedPeer& b) {
   if (a.find(b.identity.deviceId) != nullptr) return true;
   KJ_IF_MAYBE (previous, b.previous) return a.find(previous->identity.deviceId) != nullptr;
   return false;
 }
-
-}  // namespace
 
 // ---- one peer
 

@@ -35,6 +35,9 @@ struct TrustedPeer {
   bool operator==(const TrustedPeer& other) const;
 };
 
+// Whether the two accept a device id in common.
+bool shareDevice(const TrustedPeer& a, const TrustedPeer& b);
+
 class TrustTable {
  public:
   TrustTable() = default;

@@ -116,7 +116,8 @@ void FleetNode::start() {
   auto wrong = loadConfig("fleet.toml", options.toml, "dsoftbusd", capnp::Schema::from<config::Dsoftbusd>(), message);
   KJ_IF_MAYBE (e, wrong) KJ_FAIL_REQUIRE("bad test configuration", e->message);
   auto config = message.getRoot<config::Dsoftbusd>().asReader();
-  auto checked = checkSettings(config, [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; });
+  auto checked = checkSettings(config, [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; },
+                               {kj::UNIX_EPOCH, kj::origin<kj::TimePoint>()});
   KJ_IF_MAYBE (e, checked.tryGet<SettingsError>()) KJ_FAIL_REQUIRE("bad test configuration", e->sentence);
 
   kj::Timer& timer = shared.orDefault(clock.timer);

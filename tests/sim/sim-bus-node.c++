@@ -82,7 +82,8 @@ void SimBusNode::start() {
   auto wrong = loadConfig("test.toml", toml, "dsoftbusd", capnp::Schema::from<config::Dsoftbusd>(), message);
   KJ_IF_MAYBE (e, wrong) KJ_FAIL_REQUIRE("bad test configuration", e->message);
   auto config = message.getRoot<config::Dsoftbusd>().asReader();
-  auto checked = checkSettings(config, [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; });
+  auto checked = checkSettings(config, [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; },
+                               {kj::UNIX_EPOCH + (sim.timer.now() - kj::origin<kj::TimePoint>()), sim.timer.now()});
   KJ_IF_MAYBE (e, checked.tryGet<SettingsError>()) KJ_FAIL_REQUIRE("bad test configuration", e->sentence);
 
   auto& p = process.emplace();
@@ -103,6 +104,7 @@ Dsoftbusd::Imports SimBusNode::imports(NetworkSource& source) {
                                KJ_IF_MAYBE (real, services.bundlemgr) return *real;
                                return kj::heap<BundlemgrStandIn>(bundlemgrCalls);
                              }};
+  imports.trustStore = paired;
   KJ_IF_MAYBE (packagefs, services.packagefs) {
     imports.packagefs = kj::Function<idl::Packagefs::Client()>([packagefs] { return *packagefs; });
   }

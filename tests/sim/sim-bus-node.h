@@ -6,6 +6,7 @@
 
 #include "daemons/dsoftbusd/bus-markers.h"
 #include "daemons/dsoftbusd/dsoftbusd.h"
+#include "daemons/dsoftbusd/trust/memory-trust-store.h"
 #include "libs/nexus-net-os/rpc/cap-reconnect.h"
 #include "libs/nexus-net-os/testing/fixed-entropy.h"
 #include "libs/nexus-net-os/testing/sim-clock.h"
@@ -52,6 +53,9 @@ class SimBusNode {
 
   bool printed(const Marker& marker) const { return printCount(marker) > 0; }
   kj::uint printCount(const Marker& marker) const;
+
+  // Its disk: the paired peers outlive the process.
+  MemoryTrustStore paired;
 
   kj::uint samgrCalls = 0, bundlemgrCalls = 0;
 

@@ -62,8 +62,10 @@ struct Fixture {
       if (file.size() == 0) return SettingsError{kj::str("b.toml: cannot be read")};
       return kj::str(file);
     };
-    live = kj::heap<LiveConfig>(b->daemon(), message.getRoot<config::Dsoftbusd>().asReader(), "b.toml", kj::mv(read),
-                                [this](kj::Array<TrustedPeer> peers) { b->daemon().applyTrust(kj::mv(peers)); });
+    live = kj::heap<LiveConfig>(
+        b->daemon(), message.getRoot<config::Dsoftbusd>().asReader(), "b.toml", kj::mv(read),
+        [this](kj::Array<TrustedPeer> peers) { b->daemon().applyTrust(kj::mv(peers)); },
+        [this] { return LoadTime{kj::UNIX_EPOCH, sim.timer.now()}; });
   }
   ~Fixture() {
     live = nullptr;
@@ -277,8 +279,9 @@ TEST_CASE("the capability tells the result; a daemon without a file says so") {
   CHECK(done.getResult().getGeneration() == 2);
   CHECK(done.getResult().getChanged()[0] == "policy");
   CHECK(done.getResult().getAuditId() > 0);
-  LiveConfig without(f.b->daemon(), f.message.getRoot<config::Dsoftbusd>().asReader(), "", nullptr,
-                     [](kj::Array<TrustedPeer>) {});
+  LiveConfig without(
+      f.b->daemon(), f.message.getRoot<config::Dsoftbusd>().asReader(), "", nullptr, [](kj::Array<TrustedPeer>) {},
+      [] { return LoadTime{kj::UNIX_EPOCH, kj::origin<kj::TimePoint>()}; });
   CHECK(without.reload().outcome == Outcome::NO_FILE);
 }
 

@@ -61,12 +61,13 @@ kj::String sentenceOf(const kj::Exception& exception) {
 }  // namespace
 
 LiveConfig::LiveConfig(Dsoftbusd& node, config::Dsoftbusd::Reader config, kj::StringPtr fileName,
-                       kj::Maybe<ReadText> read, ConfigureTrust configureTrust)
+                       kj::Maybe<ReadText> read, ConfigureTrust configureTrust, kj::Function<LoadTime()> now)
     : node(node),
       current(kj::heap<capnp::MallocMessageBuilder>()),
       fileName(kj::str(fileName)),
       read(kj::mv(read)),
-      configureTrust(kj::mv(configureTrust)) {
+      configureTrust(kj::mv(configureTrust)),
+      now(kj::mv(now)) {
   current->setRoot(config);
 }
 
@@ -75,9 +76,9 @@ kj::OneOf<LiveConfig::Checked, SettingsError> LiveConfig::check(kj::StringPtr na
   auto wrong = loadConfig(name, text, "dsoftbusd", capnp::Schema::from<config::Dsoftbusd>(), *message);
   KJ_IF_MAYBE (error, wrong) return SettingsError{kj::mv(error->message)};
   // The identity file is not opened again: which key this node has does not change while it runs.
-  auto settings =
-      checkSettings(message->getRoot<config::Dsoftbusd>().asReader(),
-                    [](kj::StringPtr) -> kj::OneOf<SecretBytes, SettingsError> { return SecretBytes(SEED_BYTES); });
+  auto settings = checkSettings(
+      message->getRoot<config::Dsoftbusd>().asReader(),
+      [](kj::StringPtr) -> kj::OneOf<SecretBytes, SettingsError> { return SecretBytes(SEED_BYTES); }, now());
   KJ_IF_MAYBE (error, settings.tryGet<SettingsError>()) return kj::mv(*error);
   auto& good = settings.get<BusSettings>();
   for (auto& peer : good.trust) {

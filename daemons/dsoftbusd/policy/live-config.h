@@ -21,9 +21,10 @@ class LiveConfig {
   // changed, when that cannot be.
   using ConfigureTrust = kj::Function<void(kj::Array<TrustedPeer>)>;
 
-  // config: what node was started with. fileName: for messages. read: null when there is no file.
+  // now: for the graces of keys. config: what node was started with. fileName: for messages. read: null when there is
+  // no file.
   LiveConfig(Dsoftbusd& node, config::Dsoftbusd::Reader config, kj::StringPtr fileName, kj::Maybe<ReadText> read,
-             ConfigureTrust configureTrust);
+             ConfigureTrust configureTrust, kj::Function<LoadTime()> now);
   KJ_DISALLOW_COPY_AND_MOVE(LiveConfig);
 
   struct Result {
@@ -61,6 +62,7 @@ class LiveConfig {
   kj::String fileName;
   kj::Maybe<ReadText> read;
   ConfigureTrust configureTrust;
+  kj::Function<LoadTime()> now;
   Counters counts;
 
   config::Dsoftbusd::Reader currentConfig() { return current->getRoot<config::Dsoftbusd>().asReader(); }

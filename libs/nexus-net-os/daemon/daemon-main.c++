@@ -122,6 +122,7 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
 
   kj::AsyncIoContext& io() override { return asyncIo; }
   kj::Timer& timer() override { return asyncIo.provider->getTimer(); }
+  const kj::Clock& calendar() override { return kj::systemPreciseCalendarClock(); }
   Entropy& entropy() override { return systemEntropy; }
 
   CapReconnect& import(kj::StringPtr name) override {

@@ -24,6 +24,7 @@ class DaemonContext {
  public:
   virtual kj::AsyncIoContext& io() = 0;
   virtual kj::Timer& timer() = 0;
+  virtual const kj::Clock& calendar() = 0;  // wall-clock time, which may jump
   virtual Entropy& entropy() = 0;
 
   // The import of that name; the same object each time. When it was not given: ends the daemon as wrong usage, naming

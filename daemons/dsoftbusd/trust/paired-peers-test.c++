@@ -1,0 +1,75 @@
+#include "daemons/dsoftbusd/trust/paired-peers.h"
+
+#include <doctest/doctest.h>
+#include <kj/debug.h>
+
+namespace nexus {
+namespace {
+
+TrustedPeer peer(kj::StringPtr name, kj::StringPtr identity) {
+  return {kj::str(name), DeviceIdentity::forTest(identity).publicIdentity()};
+}
+
+kj::Array<TrustedPeer> parsed(kj::StringPtr text) {
+  auto result = parsePairedPeers(text);
+  KJ_IF_MAYBE (wrong, result.tryGet<kj::String>()) KJ_FAIL_REQUIRE("refused", *wrong);
+  return kj::mv(result.get<kj::Array<TrustedPeer>>());
+}
+
+kj::String refusal(kj::StringPtr text) {
+  auto result = parsePairedPeers(text);
+  return result.is<kj::String>() ? kj::mv(result.get<kj::String>()) : kj::str("taken");
+}
+
+TEST_CASE("what was encoded is parsed again, byte for byte") {
+  auto peers = kj::arr(peer("node-a", "a"), peer("B_2.x", "b"));
+  auto text = encodePairedPeers(peers);
+  auto a = DeviceIdentity::forTest("a").publicIdentity(), b = DeviceIdentity::forTest("b").publicIdentity();
+  CHECK(text == kj::str("nexus-net paired peers 1\nnode-a ", a.deviceId, ' ', toHex(a.staticKey), "\nB_2.x ",
+                        b.deviceId, ' ', toHex(b.staticKey), '\n'));
+  auto again = parsed(text);
+  REQUIRE(again.size() == 2);
+  CHECK(again[1].name == "B_2.x");
+  CHECK(again[1].paired);
+  CHECK(again[1].accepts(b));
+  CHECK(encodePairedPeers(again) == text);
+  CHECK(parsed(encodePairedPeers(nullptr)).size() == 0);
+}
+
+TEST_CASE("whatever is cut or changed is refused with its line") {
+  auto text = encodePairedPeers(kj::arr(peer("node-a", "a"), peer("node-b", "b")));
+  for (size_t size = 0; size < text.size(); size++) {
+    CAPTURE(size);
+    bool lineEnd = size > 0 && text[size - 1] == '\n';
+    CHECK(parsePairedPeers(kj::heapString(text.begin(), size)).is<kj::String>() == !lineEnd);
+  }
+  CHECK(refusal("nexus-net paired peers 2\n").startsWith("line 1"));
+  CHECK(refusal("").startsWith("line 1"));
+  auto twice = kj::arr(peer("node-a", "a"), peer("node-a", "b"));
+  CHECK(refusal(encodePairedPeers(twice)) == "line 3: there is another peer of that name");
+  auto same = kj::arr(peer("node-a", "a"), peer("node-b", "a"));
+  CHECK(refusal(encodePairedPeers(same)) == "line 3: that device is there twice");
+  CHECK(refusal(kj::str(text, "\n")).startsWith("line 4"));
+  CHECK(refusal(kj::str(text, "x y z\n")).startsWith("line 4"));
+}
+
+TEST_CASE("a file holds 1024 peers and not one more") {
+  kj::Vector<TrustedPeer> peers;
+  auto key = DeviceIdentity::forTest("a").publicIdentity().staticKey;
+  for (size_t i = 0; i <= MAX_PAIRED_PEERS; i++) {
+    KeyBytes id{};
+    id[0] = kj::byte(i), id[1] = kj::byte(i >> 8);
+    peers.add(TrustedPeer{kj::str("p", i), PublicIdentity{toHex(id), key}});
+  }
+  CHECK(parsed(encodePairedPeers(peers.asPtr().slice(0, MAX_PAIRED_PEERS))).size() == MAX_PAIRED_PEERS);
+  CHECK(refusal(encodePairedPeers(peers)) == "more than 1024 peers");
+}
+
+TEST_CASE("a name with anything in it that a line or a shell could take for something else is no name") {
+  for (auto name : {"a", "node-a", "N_0.x"}) CHECK(isPlainPeerName(name));
+  for (auto name : {"", "a b", "a\n", "a\"", "\xc3\xa4", "a/b"}) CHECK_FALSE(isPlainPeerName(name));
+  CHECK_FALSE(isPlainPeerName(kj::str(kj::repeat('a', 65))));
+}
+
+}  // namespace
+}  // namespace nexus

@@ -1,0 +1,49 @@
+#pragma once
+// Which peers the trust table is made of: those of the configuration, and those that were paired, kept in a store. Of
+// two entries for one name or device the configuration's is the one that counts. Owned by dsoftbusd; hands out the
+// merged table and applies nothing itself.
+#include "daemons/dsoftbusd/trust/paired-peers.h"
+
+namespace nexus {
+
+constexpr size_t DEFAULT_TRUSTED_PEERS = 64;
+
+class TrustKeeper {
+ public:
+  // Reads the store, which outlives this. most: peers in the merged table. FAILED with a sentence when the store cannot
+  // be read or there are more.
+  TrustKeeper(kj::Array<TrustedPeer> configured, size_t most, kj::Maybe<TrustStore&> store);
+  KJ_DISALLOW_COPY_AND_MOVE(TrustKeeper);
+
+  // The configuration's first, each in its order.
+  kj::Array<TrustedPeer> merged() const;
+
+  // A new configuration. FAILED with a sentence, with nothing changed, when there would be too many.
+  void configure(kj::Array<TrustedPeer> peers);
+
+  enum class Obstacle { NO_STORE, NAME_TAKEN, DEVICE_KNOWN, FULL };
+  // Why a peer of that name, and of that device id if it is known already, could not be added. A paired peer of the
+  // same name may be added again, with another key.
+  kj::Maybe<Obstacle> obstacle(kj::StringPtr name, kj::Maybe<kj::StringPtr> deviceId) const;
+
+  // Stores the peer, then has it. FAILED, with nothing changed, when it could not be stored.
+  void add(kj::StringPtr name, PublicIdentity identity);
+
+  enum class Removed { REMOVED, UNKNOWN, CONFIGURED };
+  // By name or device id. FAILED, with nothing changed, when the rest could not be stored.
+  Removed remove(kj::StringPtr peer);
+
+  size_t mostPeers() const { return most; }
+  kj::StringPtr storeName() const;  // empty: none
+
+ private:
+  kj::Array<TrustedPeer> configured;
+  size_t most;
+  kj::Maybe<TrustStore&> store;
+  kj::Array<TrustedPeer> paired;
+
+  void checkSize(kj::ArrayPtr<const TrustedPeer> peers) const;
+  void storePaired(kj::Array<TrustedPeer> peers);
+};
+
+}  // namespace nexus
