@@ -95,9 +95,9 @@ struct Dsoftbusd {
   candidate @19 :List(Rule);
   # Dry run: a whole policy table beside `policy`. It decides nothing; where it would decide otherwise is counted and audited. Present,
   # even empty (candidate = []): a dry run; absent: none.
-  maxTrustedPeers @23 :UInt16 = 64;
+  maxTrustedPeers @26 :UInt16 = 64;
   # Configured and paired ones together; 1 to 1024. Each may have a session.
-  trustFile @24 :Text;
+  trustFile @27 :Text;
   # Where paired peers are kept ("nexusctl bus pair"); made when the first one is paired, 0600. Its folder must exist and be writable by
   # nobody else. Without it no peer can be paired.
 
