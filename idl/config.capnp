@@ -159,6 +159,11 @@ struct Statefsd {
   sandbox @1 :Bool = true;
 }
 
+struct HostNet {
+  address @0 :Text = "127.0.0.1";
+  # The one address of this machine that the served network has.
+}
+
 struct Selftest {
   # Written by the supervisor of a test guest from the kernel command line.
   profile @0 :Profile;
