@@ -68,7 +68,18 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
 
 Dsoftbusd::~Dsoftbusd() noexcept(false) = default;
 
+void Dsoftbusd::warnOfAbsentServices() {
+  for (auto& service : remoteServices()) {
+    bool named = false;
+    for (auto& rule : policy.rules()) named = named || rule.service == service.name;
+    if (!named || proxy.serves(service.name)) continue;
+    KJ_LOG(WARNING, "rules name a service that this node does not have: its calls are answered backend failed",
+           service.name, kj::str("to have it: --import ", service.optionalImport, "=unix:..."));
+  }
+}
+
 kj::Promise<void> Dsoftbusd::run() {
+  warnOfAbsentServices();
   kj::Vector<kj::Promise<void>> running;
   for (auto& link : links) running.add(link->run());
   return kj::joinPromisesFailFast(running.releaseAsArray());

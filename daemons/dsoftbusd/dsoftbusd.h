@@ -87,6 +87,7 @@ class Dsoftbusd {
 
   Bus::TrustChange retrust();
   kj::Maybe<PairingHost::Route> findRoute(kj::StringPtr peer);
+  void warnOfAbsentServices();
   void fillStatus(idl::DaemonStatus::Builder status);
 };
 

@@ -106,10 +106,12 @@ constexpr kj::StringPtr SAMGR_OFFERED[] = {RESOLVE_STATUS};
 constexpr kj::StringPtr BUNDLEMGR_OFFERED[] = {LIST, QUERY, FETCH_IMAGE};
 
 const RemoteService SERVICES[] = {
-    {"samgrd"_kj, kj::arrayPtr(SAMGR_OFFERED, 1), samgrOperation, refusesNothing, judgeSamgrReply, noLine},
-    {"bundlemgrd"_kj, BUNDLEMGR_OFFERED, bundlemgrOperation, bundlemgrRefusal, judgeBundlemgrReply, noLine},
-    {"packagefsd"_kj, packagefsOperations(), packagefsOperation, packagefsRefusal, judgePackagefsReply, noLine},
-    {"statefsd"_kj, statefsOperations(), statefsOperation, statefsRefusal, judgeStatefsReply, statefsAuditLine},
+    {"samgrd"_kj, SAMGR_OFFERED, samgrOperation, refusesNothing, judgeSamgrReply, noLine, ""_kj},
+    {"bundlemgrd"_kj, BUNDLEMGR_OFFERED, bundlemgrOperation, bundlemgrRefusal, judgeBundlemgrReply, noLine, ""_kj},
+    {"packagefsd"_kj, packagefsOperations(), packagefsOperation, packagefsRefusal, judgePackagefsReply, noLine,
+     "packagefs"_kj},
+    {"statefsd"_kj, statefsOperations(), statefsOperation, statefsRefusal, judgeStatefsReply, statefsAuditLine,
+     "statefs"_kj},
 };
 
 }  // namespace

@@ -29,6 +29,10 @@ struct RemoteService {
   // Never holds a payload or a key.
   kj::Maybe<kj::String> (*auditLine)(kj::ArrayPtr<const kj::byte> request, kj::Maybe<ReplyVerdict> verdict);
 
+  // The import of dsoftbusd behind it, if a node may do without; then calls that a rule allows are answered as backend
+  // failed. Empty: every node has it.
+  kj::StringPtr optionalImport;
+
   bool offers(kj::StringPtr operation) const;
 };
 

@@ -143,6 +143,13 @@ TEST_CASE("show and check tell of a good file; a bad one is exit 8 with the plac
   auto check = f.doors.run(kj::str("policy check --config ", f.config));
   CHECK(check.exit == Exit::OK);
   CHECK(contains(check.out, "ok, 1 rules, 1 peers, publicly known TEST keys"));
+  CHECK_FALSE(contains(check.out, "--import"));
+  auto needing = f.files.write("state.toml", kj::str(TOML_B, "[[dsoftbusd.policy]]\npeer = \"node-a\"\n",
+                                                     "service = \"statefsd\"\noperations = [\"get\"]\n"));
+  check = f.doors.run(kj::str("policy check --config ", needing));
+  CHECK(check.exit == Exit::OK);
+  CHECK(contains(check.out, "--import statefs="));
+  CHECK_FALSE(contains(check.out, "--import packagefs="));
 
   auto unknownPeer = f.files.write("peer.toml", kj::str(TOML_B, "[[dsoftbusd.policy]]\npeer = \"node-z\"\n"));
   auto unknownKey = f.files.write("key.toml", "[dsoftbusd]\nnodName = \"b\"\n");

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "daemons/dsoftbusd/remote-services.h"
 #include "tools/nexusctl/policy-source.h"
 
 namespace nexus::ctl {
@@ -52,13 +53,32 @@ Report shown(const BusSettings& settings) {
   return report;
 }
 
+// The imports without which dsoftbusd starts, and some rule is of no use.
+kj::Vector<kj::StringPtr> optionalImports(const BusSettings& settings) {
+  kj::Vector<kj::StringPtr> imports;
+  for (auto& service : remoteServices()) {
+    bool named = false;
+    for (auto& rule : settings.rules) named = named || rule.service == service.name;
+    if (named && service.optionalImport.size() > 0) imports.add(service.optionalImport);
+  }
+  return imports;
+}
+
 Report checked(kj::StringPtr path, const BusSettings& settings) {
   Report report;
   report.json = document("nexus.policy-check/1");
   report.json.set("file", clean(path)).set("ok", true).set("rules", uint64_t(settings.rules.size()));
   report.json.set("peers", uint64_t(settings.trust.size())).set("testKeys", settings.usesTestKeys);
+  auto needed = Json::array();
+  kj::Vector<kj::String> lines;
+  for (auto import : optionalImports(settings)) {
+    needed.add(import);
+    lines.add(kj::str("the rules need dsoftbusd to be started with --import ", import,
+                      "=...; without it their calls are answered backend failed\n"));
+  }
+  report.json.set("optionalImports", kj::mv(needed));
   report.text = kj::str(clean(path), ": ok, ", settings.rules.size(), " rules, ", settings.trust.size(), " peers",
-                        settings.usesTestKeys ? ", publicly known TEST keys" : "", '\n');
+                        settings.usesTestKeys ? ", publicly known TEST keys" : "", '\n', kj::strArray(lines, ""));
   return report;
 }
 
