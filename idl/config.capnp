@@ -131,7 +131,8 @@ struct Dsoftbusd {
     # A name of the trust table; no wildcard.
     service @1 :Text;
     operations @2 :List(Text);
-    # "resolve-status" for samgrd; "list" for bundlemgrd; "open" for "stream:NAME", a stream of that name which the peer opens to this node.
+    # "resolve-status" for samgrd; "list", "query", "fetch-image" for bundlemgrd; "stat", "open", "read", "close" for packagefsd; "put",
+    # "get", "del", "list", "sync" for statefsd; "open" for "stream:NAME", a stream of that name which the peer opens to this node.
   }
 }
 

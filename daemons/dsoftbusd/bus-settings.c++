@@ -192,6 +192,10 @@ class Checker {
   }
 
   kj::Maybe<SettingsError> checkStreamRule(config::Dsoftbusd::Rule::Reader rule) {
+    if (rule.getService().slice(STREAM_SERVICE_PREFIX.size()).startsWith(SERVICE_STREAM_PREFIX)) {
+      return error("a policy rule for ", rule.getPeer(), " names \"", rule.getService(),
+                   "\": streams of a service are ruled by its name; write service = \"bundlemgrd\" and the operation");
+    }
     if (!isMuxStreamName(rule.getService().slice(STREAM_SERVICE_PREFIX.size()).asArray())) {
       return error("a policy rule for ", rule.getPeer(), " names \"", rule.getService(),
                    "\": the name of a stream has 1 to 64 visible ASCII characters");

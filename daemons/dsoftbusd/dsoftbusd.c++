@@ -12,10 +12,10 @@ namespace nexus {
 
 namespace {
 
-kj::Array<RemoteProxy::Backend> backends(Dsoftbusd::Imports& imports) {
+kj::Array<RemoteProxy::Backend> backends(Dsoftbusd::Imports& imports, kj::Timer& timer) {
   kj::Vector<RemoteProxy::Backend> list;
   list.add(RemoteProxy::Backend{"samgrd"_kj, newSamgrBackend(kj::mv(imports.samgr))});
-  list.add(RemoteProxy::Backend{"bundlemgrd"_kj, newBundlemgrBackend(kj::mv(imports.bundlemgr))});
+  list.add(RemoteProxy::Backend{"bundlemgrd"_kj, newBundlemgrBackend(timer, kj::mv(imports.bundlemgr))});
   KJ_IF_MAYBE (packagefs, imports.packagefs) {
     list.add(RemoteProxy::Backend{"packagefsd"_kj, kj::heap<PackageBackend>(kj::mv(*packagefs))});
   }
@@ -45,7 +45,7 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
       rate(settings.ratePerSecond, settings.rateBurst),
       keeper(kj::mv(settings.trust), settings.maxTrustedPeers, imports.trustStore),
       trust(keeper.merged()),
-      proxy(timer, policy, rate, auditLog, proxyObserver, backends(imports)),
+      proxy(timer, policy, rate, auditLog, proxyObserver, backends(imports, timer)),
       context{settings.identity, timer, entropy, proxy, auditLog, observer, limits},
       bus(context, trust),
       discovery(timer, kj::mv(settings.discovery), announceOf(settings), settings.links, trust, auditLog, observer,

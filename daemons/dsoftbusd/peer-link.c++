@@ -363,7 +363,12 @@ kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::
 
 MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
   auto decision = context.proxy.mayOpenStream({true, trusted.name, openedBy.deviceId}, name);
-  return {decision.allowed, decision.auditId};
+  return {decision.allowed, decision.auditId, decision.served};
+}
+
+kj::Promise<void> PeerLink::serveStream(kj::Own<MuxStream> stream) {
+  auto name = kj::str(stream->name());
+  return context.proxy.serveStream({true, trusted.name, openedBy.deviceId}, kj::mv(name), kj::mv(stream));
 }
 
 size_t PeerLink::recheckStreams() {

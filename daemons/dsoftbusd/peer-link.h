@@ -97,6 +97,7 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
   // implements RequestHandler: the calls of the peer, whose name is now certain.
   kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) override;
   MuxAdmission admitStream(kj::StringPtr name) override;
+  kj::Promise<void> serveStream(kj::Own<MuxStream> stream) override;
 
   struct Counters {
     uint64_t dials = 0, dialFailures = 0, incoming = 0, live = 0, superseded = 0;

@@ -60,27 +60,63 @@ kj::Promise<RemoteReply> RemoteProxy::handle(RemoteCaller caller, kj::ArrayPtr<c
   return forward(kj::mv(pending), *backend, kj::heapArray(frame));
 }
 
+namespace {
+
+// What a rule about a stream of that name has to name.
+struct StreamQuestion {
+  explicit StreamQuestion(kj::StringPtr name) {
+    KJ_IF_MAYBE (stream, findServiceStream(name)) {
+      service = kj::str(stream->service.name);
+      operation = stream->operation;
+      served = true;
+    } else {
+      service = kj::str(STREAM_SERVICE_PREFIX, name);
+    }
+  }
+  kj::String service;
+  kj::StringPtr operation = STREAM_OPERATION;
+  bool served = false;
+};
+
+}  // namespace
+
 StreamDecision RemoteProxy::mayOpenStream(const RemoteCaller& caller, kj::StringPtr name) {
-  auto service = kj::str(STREAM_SERVICE_PREFIX, name);
+  StreamQuestion q(name);
   auto verdict = CallStatus::DENIED;
   AuditPolicy decidedBy;
   if (!caller.authenticated) {
     verdict = CallStatus::UNAUTHENTICATED;
   } else if (!rate.tryTake(caller.name, timer.now())) {
     verdict = CallStatus::RATE_LIMITED;
-  } else if (allows(caller.name, service, STREAM_OPERATION, decidedBy)) {
+  } else if (allows(caller.name, q.service, q.operation, decidedBy)) {
     verdict = CallStatus::OK;
   }
   counts[uint16_t(verdict)]++;
-  return {verdict == CallStatus::OK, audit.append(caller.name, service, STREAM_OPERATION, verdict, 0, decidedBy)};
+  auto id = audit.append(caller.name, q.service, q.operation, verdict, 0, decidedBy);
+  return {verdict == CallStatus::OK, id, q.served};
 }
 
 StreamDecision RemoteProxy::mayKeepStream(const RemoteCaller& caller, kj::StringPtr name) {
-  auto service = kj::str(STREAM_SERVICE_PREFIX, name);
-  if (caller.authenticated && policy.allows(caller.name, service, STREAM_OPERATION)) return {true, 0};
+  StreamQuestion q(name);
+  if (caller.authenticated && policy.allows(caller.name, q.service, q.operation)) return {true, 0, q.served};
   counts[uint16_t(CallStatus::DENIED)]++;
   AuditPolicy decidedBy{policy.generation(), DryRunVerdict::SAME};
-  return {false, audit.append(caller.name, service, STREAM_OPERATION, CallStatus::DENIED, 0, decidedBy)};
+  auto id = audit.append(caller.name, q.service, q.operation, CallStatus::DENIED, 0, decidedBy);
+  return {false, id, q.served};
+}
+
+kj::Promise<void> RemoteProxy::serveStream(RemoteCaller asked, kj::String name, kj::Own<kj::AsyncIoStream> stream) {
+  auto peer = kj::str(asked.name), deviceId = kj::str(asked.deviceId);
+  RemoteCaller caller{asked.authenticated, peer, deviceId};
+  auto target = KJ_ASSERT_NONNULL(findServiceStream(name), "a stream of no service", name);
+  auto service = target.service.name;
+  auto operation = target.operation;
+  auto status = CallStatus::BACKEND_FAILED;
+  auto* backend = findBackend(service);
+  if (backend != nullptr) status = co_await backend->serveStream(caller, operation, kj::mv(stream));
+  auto outcome = statusName(status);
+  KJ_LOG(INFO, "a stream of a service has ended", peer, service, operation, outcome);
+  if (status == CallStatus::OK) observer.onServed(caller, service, operation);
 }
 
 bool RemoteProxy::allows(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation, AuditPolicy& decidedBy) {

@@ -6,6 +6,7 @@
 // nothing out of the audit ring. Every call is answered, whatever is wrong with it, with a status and the id of its
 // audit record. Owned by dsoftbusd, shared by all sessions. Knows nothing of sessions: the caller's name comes from the
 // trust table after its key was proven.
+#include <kj/async-io.h>
 #include <kj/function.h>
 #include <kj/map.h>
 #include <kj/timer.h>
@@ -32,6 +33,13 @@ class ServiceBackend {
   // long as the promise.
   virtual kj::Promise<kj::Array<kj::byte>> call(const RemoteCaller& caller, kj::Array<kj::byte> frame) = 0;
 
+  // Does a streamed operation (remote-services.h) over a stream that was let in for it, until the stream ends. Never
+  // fails; OK when the peer was given all of it. caller lives as long as the promise.
+  virtual kj::Promise<CallStatus> serveStream(const RemoteCaller& caller, kj::StringPtr operation,
+                                              kj::Own<kj::AsyncIoStream> stream) {
+    return CallStatus::BACKEND_FAILED;
+  }
+
   // The session with that peer is over, or the peer is trusted no more: what is kept for it goes. None of its calls is
   // under way. Peers have one session at a time.
   virtual void endSession(kj::StringPtr peer) {}
@@ -46,6 +54,7 @@ struct RemoteReply {
 struct StreamDecision {
   bool allowed;
   uint64_t auditId;
+  bool served = false;  // by serveStream(), not by a program
 };
 
 // Hears of decisions, for markers. Defaults do nothing.
@@ -80,13 +89,17 @@ class RemoteProxy {
   kj::Promise<RemoteReply> handle(RemoteCaller caller, kj::ArrayPtr<const char> service,
                                   kj::ArrayPtr<const kj::byte> frame);
 
-  // Whether the caller may open a stream of that name to this node: a rule (caller, "stream:NAME", "open") says so. It
-  // costs a token and leaves an audit record as a call does.
+  // Whether the caller may open a stream of that name to this node: a rule (caller, "stream:NAME", "open") says so, or
+  // for a streamed operation a rule (caller, service, operation). It costs a token and leaves an audit record as a call
+  // does.
   StreamDecision mayOpenStream(const RemoteCaller& caller, kj::StringPtr name);
 
   // Whether a stream of that name that the caller has open may stay so under the policy as it is now. Costs no token;
   // only a refusal leaves an audit record.
   StreamDecision mayKeepStream(const RemoteCaller& caller, kj::StringPtr name);
+
+  // Serves a stream that mayOpenStream() let in as served; never fails. Dropping the promise ends it.
+  kj::Promise<void> serveStream(RemoteCaller caller, kj::String name, kj::Own<kj::AsyncIoStream> stream);
 
   // To be called when the session with the peer of that name has ended, for whatever reason: the backends forget it.
   void endSession(kj::StringPtr peer);

@@ -104,13 +104,15 @@ kj::Maybe<kj::String> noLine(kj::ArrayPtr<const kj::byte>, kj::Maybe<ReplyVerdic
 
 constexpr kj::StringPtr SAMGR_OFFERED[] = {RESOLVE_STATUS};
 constexpr kj::StringPtr BUNDLEMGR_OFFERED[] = {LIST, QUERY, FETCH_IMAGE};
+constexpr kj::StringPtr BUNDLEMGR_STREAMED[] = {FETCH_IMAGE};
 
 const RemoteService SERVICES[] = {
-    {"samgrd"_kj, SAMGR_OFFERED, samgrOperation, refusesNothing, judgeSamgrReply, noLine, ""_kj},
-    {"bundlemgrd"_kj, BUNDLEMGR_OFFERED, bundlemgrOperation, bundlemgrRefusal, judgeBundlemgrReply, noLine, ""_kj},
-    {"packagefsd"_kj, packagefsOperations(), packagefsOperation, packagefsRefusal, judgePackagefsReply, noLine,
+    {"samgrd"_kj, SAMGR_OFFERED, samgrOperation, refusesNothing, judgeSamgrReply, noLine, nullptr, ""_kj},
+    {"bundlemgrd"_kj, BUNDLEMGR_OFFERED, bundlemgrOperation, bundlemgrRefusal, judgeBundlemgrReply, noLine,
+     BUNDLEMGR_STREAMED, ""_kj},
+    {"packagefsd"_kj, packagefsOperations(), packagefsOperation, packagefsRefusal, judgePackagefsReply, noLine, nullptr,
      "packagefs"_kj},
-    {"statefsd"_kj, statefsOperations(), statefsOperation, statefsRefusal, judgeStatefsReply, statefsAuditLine,
+    {"statefsd"_kj, statefsOperations(), statefsOperation, statefsRefusal, judgeStatefsReply, statefsAuditLine, nullptr,
      "statefs"_kj},
 };
 
@@ -130,6 +132,22 @@ kj::ArrayPtr<const RemoteService> remoteServices() {
 kj::Maybe<const RemoteService&> findRemoteService(kj::ArrayPtr<const char> name) {
   for (auto& service : SERVICES) {
     if (service.name.asArray() == name) return service;
+  }
+  return nullptr;
+}
+
+kj::Maybe<ServiceStream> findServiceStream(kj::StringPtr streamName) {
+  if (!streamName.startsWith(SERVICE_STREAM_PREFIX)) return nullptr;
+  auto name = streamName.slice(SERVICE_STREAM_PREFIX.size()).asArray();
+  for (auto i : kj::indices(name)) {
+    if (name[i] != '#') continue;
+    name = name.slice(0, i);
+    break;
+  }
+  for (auto& service : SERVICES) {
+    for (auto& operation : service.streamed) {
+      if (kj::str(service.name, '/', operation).asArray() == name) return ServiceStream{service, operation};
+    }
   }
   return nullptr;
 }

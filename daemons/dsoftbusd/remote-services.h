@@ -29,6 +29,9 @@ struct RemoteService {
   // Never holds a payload or a key.
   kj::Maybe<kj::String> (*auditLine)(kj::ArrayPtr<const kj::byte> request, kj::Maybe<ReplyVerdict> verdict);
 
+  // Of these, the operations that are done over a stream, because no frame has room for them.
+  kj::ArrayPtr<const kj::StringPtr> streamed;
+
   // The import of dsoftbusd behind it, if a node may do without; then calls that a rule allows are answered as backend
   // failed. Empty: every node has it.
   kj::StringPtr optionalImport;
@@ -37,6 +40,17 @@ struct RemoteService {
 };
 
 kj::ArrayPtr<const RemoteService> remoteServices();
+
+// A stream that a peer opens for one operation of a service is named "svc:SERVICE/OPERATION", with or without '#' and
+// more that tells it from others. A rule for it names service and operation, as for a frame; no program gets it.
+constexpr kj::StringPtr SERVICE_STREAM_PREFIX = "svc:"_kj;
+struct ServiceStream {
+  const RemoteService& service;
+  kj::StringPtr operation;
+};
+
+// Null when the name is not that of a streamed operation.
+kj::Maybe<ServiceStream> findServiceStream(kj::StringPtr streamName);
 
 // Null for a name that is not exactly one of them.
 kj::Maybe<const RemoteService&> findRemoteService(kj::ArrayPtr<const char> name);

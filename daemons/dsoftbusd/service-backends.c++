@@ -1,5 +1,7 @@
 #include "daemons/dsoftbusd/service-backends.h"
 
+#include "daemons/dsoftbusd/remote/image-server.h"
+
 namespace nexus {
 
 namespace {
@@ -15,6 +17,27 @@ class OsLiteBackend final : public ServiceBackend {
 
  private:
   kj::Function<typename Interface::Client()> get;
+};
+
+// Frames go to bundlemgrd as they are; its image is sent over streams.
+class BundlemgrBackend final : public ServiceBackend {
+ public:
+  BundlemgrBackend(kj::Timer& timer, kj::Function<idl::Bundlemgr::Client()> get)
+      : get(kj::mv(get)), images(timer, [this] { return this->get(); }) {}
+
+  kj::Promise<kj::Array<kj::byte>> call(const RemoteCaller&, kj::Array<kj::byte> frame) override {
+    return callOsLite(get(), frame);
+  }
+
+  kj::Promise<CallStatus> serveStream(const RemoteCaller& caller, kj::StringPtr operation,
+                                      kj::Own<kj::AsyncIoStream> stream) override {
+    if (operation != "fetch-image") return CallStatus::BACKEND_FAILED;
+    return images.serve(caller.name, kj::mv(stream));
+  }
+
+ private:
+  kj::Function<idl::Bundlemgr::Client()> get;
+  ImageServer images;
 };
 
 class StatefsBackend final : public ServiceBackend {
@@ -43,8 +66,8 @@ kj::Own<ServiceBackend> newSamgrBackend(kj::Function<idl::Samgr::Client()> get) 
   return kj::heap<OsLiteBackend<idl::Samgr>>(kj::mv(get));
 }
 
-kj::Own<ServiceBackend> newBundlemgrBackend(kj::Function<idl::Bundlemgr::Client()> get) {
-  return kj::heap<OsLiteBackend<idl::Bundlemgr>>(kj::mv(get));
+kj::Own<ServiceBackend> newBundlemgrBackend(kj::Timer& timer, kj::Function<idl::Bundlemgr::Client()> get) {
+  return kj::heap<BundlemgrBackend>(timer, kj::mv(get));
 }
 
 kj::Own<ServiceBackend> newStatefsBackend(kj::Function<idl::Statefs::Client()> get) {

@@ -13,7 +13,7 @@ namespace nexus {
 
 // `get` gives the capability over the present connection (rpc/cap-reconnect), at each call.
 kj::Own<ServiceBackend> newSamgrBackend(kj::Function<idl::Samgr::Client()> get);
-kj::Own<ServiceBackend> newBundlemgrBackend(kj::Function<idl::Bundlemgr::Client()> get);
+kj::Own<ServiceBackend> newBundlemgrBackend(kj::Timer& timer, kj::Function<idl::Bundlemgr::Client()> get);
 kj::Own<ServiceBackend> newStatefsBackend(kj::Function<idl::Statefs::Client()> get);
 
 // A reply as it is, or the first MAX_CALL_REPLY + 1 bytes of it: enough for the proxy to refuse it.

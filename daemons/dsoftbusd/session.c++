@@ -13,7 +13,9 @@ Session::Session(kj::Own<RecordChannel> channel, MuxRole role, RequestHandler& h
       limits(limits),
       keepAlive(timer.now(), limits.keepAliveInterval, limits.keepAliveTimeout),
       streams(kj::refcounted<Mux>(role, limits.mux)),
-      tasks(*this) {}
+      tasks(*this) {
+  streams->serveWith([this](kj::Own<MuxStream> stream) { tasks.add(this->handler.serveStream(kj::mv(stream))); });
+}
 
 Session::~Session() noexcept(false) = default;
 

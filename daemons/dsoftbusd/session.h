@@ -26,6 +26,9 @@ class RequestHandler {
 
   // Whether the peer may open a stream of that name to this node. Nobody may who is not let.
   virtual MuxAdmission admitStream(kj::StringPtr name) { return {false, 0}; }
+
+  // Serves a stream that was admitted as `served`, until it ends; the promise is dropped when the session ends.
+  virtual kj::Promise<void> serveStream(kj::Own<MuxStream> stream) { return kj::READY_NOW; }
 };
 
 struct SessionLimits {

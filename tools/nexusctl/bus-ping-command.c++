@@ -3,28 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "tools/nexusctl/session-refusal.h"
+
 namespace nexus::ctl {
 
 namespace {
 
 constexpr unsigned MAX_PINGS = 1000;
 constexpr auto PAYLOAD = "nexusctl"_kj;
-
-kj::Maybe<Report> refusal(idl::DSoftBus::Outcome outcome, kj::StringPtr peer) {
-  switch (outcome) {
-    case idl::DSoftBus::Outcome::OK:
-      return nullptr;
-    case idl::DSoftBus::Outcome::UNKNOWN_PEER:
-      return failure(Exit::NOT_FOUND, kj::str("There is no peer \"", peer, "\"."), "See: nexusctl bus peers.");
-    case idl::DSoftBus::Outcome::NOT_TRUSTED:
-      return failure(Exit::DENIED, kj::str("\"", peer, "\" and this node do not trust each other."),
-                     "Both trust tables must name the other; see why: nexusctl bus peers.");
-    case idl::DSoftBus::Outcome::UNREACHABLE:
-      return failure(Exit::NOT_FOUND, kj::str("\"", peer, "\" cannot be reached from here."),
-                     "See why: nexusctl bus peers.");
-  }
-  return failure(Exit::UNSUPPORTED, "The daemon answered with an outcome that this nexusctl does not know.");
-}
 
 class BusPingCommand final : public Command {
  public:
@@ -45,7 +31,7 @@ class BusPingCommand final : public Command {
     auto request = opened.get<idl::DSoftBus::Client>().sessionRequest();
     request.setPeer(peer.c_str());
     auto response = co_await request.send();
-    auto refused = refusal(response.getOutcome(), peer.c_str());
+    auto refused = sessionRefusal(response.getOutcome(), peer.c_str());
     KJ_IF_MAYBE (report, refused) co_return kj::mv(*report);
     auto session = response.getSession();
     kj::Vector<uint64_t> roundTrips;

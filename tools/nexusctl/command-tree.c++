@@ -7,6 +7,7 @@
 #include "tools/nexusctl/audit-tail-command.h"
 #include "tools/nexusctl/bus-identity-commands.h"
 #include "tools/nexusctl/bus-peers-command.h"
+#include "tools/nexusctl/bus-fetch-image-command.h"
 #include "tools/nexusctl/bus-ping-command.h"
 #include "tools/nexusctl/policy-config-commands.h"
 #include "tools/nexusctl/policy-diff-command.h"
@@ -124,6 +125,7 @@ kj::Vector<kj::Own<Command>> allCommands(Entropy& entropy) {
   commands.add(newStatusCommand());
   commands.add(newBusPeersCommand());
   commands.add(newBusPingCommand());
+  commands.add(newBusFetchImageCommand());
   commands.add(newBusKeygenCommand(entropy));
   commands.add(newBusIdCommand());
   commands.add(newBusTrustCommand());

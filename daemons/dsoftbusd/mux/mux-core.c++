@@ -52,6 +52,13 @@ kj::Maybe<MuxStreamId> MuxCore::accept() {
   return id;
 }
 
+bool MuxCore::accept(MuxStreamId id) {
+  if (!hasEntry(backlog, id)) return false;
+  removeEntry(backlog, id);
+  counts.accepted++;
+  return true;
+}
+
 MuxSendResult MuxCore::send(MuxStreamId id, kj::ArrayPtr<const kj::byte> payload) {
   if (!authenticated) return MuxReject::UNAUTHENTICATED_SESSION;
   KJ_IF_MAYBE (stream, lookUp(id)) {

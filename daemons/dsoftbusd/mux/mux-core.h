@@ -49,6 +49,9 @@ class MuxCore {
   // The longest waiting stream that the peer opened; null when none waits.
   kj::Maybe<MuxStreamId> accept();
 
+  // The same for one stream; false when that is not waiting.
+  bool accept(MuxStreamId id);
+
   MuxSendResult send(MuxStreamId id, kj::ArrayPtr<const kj::byte> payload);
   size_t read(MuxStreamId id, kj::ArrayPtr<kj::byte> out);
   kj::Maybe<MuxReject> close(MuxStreamId id);

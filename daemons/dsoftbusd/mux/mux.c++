@@ -109,7 +109,7 @@ class Mux::StreamImpl final : public MuxStream {
 
 // ---- all of them
 
-Mux::Mux(MuxRole role, const MuxLimits& limits) : muxCore(role, MuxSession::AUTHENTICATED, limits) {}
+Mux::Mux(MuxRole role, const MuxLimits& limits) : role(role), muxCore(role, MuxSession::AUTHENTICATED, limits) {}
 
 Mux::~Mux() noexcept(false) = default;
 
@@ -132,6 +132,10 @@ kj::OneOf<kj::Own<MuxStream>, MuxReject> Mux::open(kj::StringPtr name, kj::byte 
     }
   }
   KJ_UNREACHABLE;
+}
+
+kj::String Mux::uniqueName(kj::StringPtr prefix) {
+  return kj::str(prefix, '#', role == MuxRole::INITIATOR ? 'i' : 'r', ++namesGiven);
 }
 
 kj::Promise<kj::Own<MuxStream>> Mux::accept() {
@@ -157,7 +161,12 @@ kj::Maybe<MuxRejection> Mux::takeOpen(const MuxOpen& open, Admit& admit) {
   KJ_IF_MAYBE (fault, muxCore.checkOpen(open)) return *fault;
   auto admission = admit(kj::heapString(open.name));
   if (!admission.admitted) return muxCore.refuse(open, MuxResetReason::DENIED, admission.auditId);
-  return muxCore.ingest(open);
+  auto rejection = muxCore.ingest(open);
+  if (rejection == nullptr && admission.served) {
+    KJ_ASSERT(muxCore.accept(open.stream));
+    KJ_ASSERT_NONNULL(serve)(kj::heap<StreamImpl>(kj::addRef(*this), open.stream));
+  }
+  return rejection;
 }
 
 size_t Mux::recheck(Admit admit) {

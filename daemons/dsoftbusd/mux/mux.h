@@ -42,7 +42,8 @@ class MuxStream : public kj::AsyncIoStream {
 // What was decided about a stream that the peer opens.
 struct MuxAdmission {
   bool admitted;
-  uint64_t auditId;  // of the record of the decision; 0: none
+  uint64_t auditId;     // of the record of the decision; 0: none
+  bool served = false;  // goes to Mux::serveWith instead of accept()
 };
 
 class Mux final : public kj::Refcounted {
@@ -60,6 +61,9 @@ class Mux final : public kj::Refcounted {
   // Can be written to at once. A reject is an expected outcome; DISCONNECTED when the session has ended.
   kj::OneOf<kj::Own<MuxStream>, MuxReject> open(kj::StringPtr name, kj::byte priority);
 
+  // "PREFIX#i7": a name for the next stream that is opened, which no stream of either end has or will have.
+  kj::String uniqueName(kj::StringPtr prefix);
+
   // The next stream that the peer opens. Cancelling loses none. DISCONNECTED when the session ends.
   kj::Promise<kj::Own<MuxStream>> accept();
 
@@ -71,6 +75,10 @@ class Mux final : public kj::Refcounted {
   // One record of the types MUX_FIRST_RECORD_TYPE to MUX_LAST_RECORD_TYPE. Never waits. Not null: the peer has broken
   // the protocol, the text says how, the session must end.
   kj::Maybe<kj::String> take(uint8_t type, kj::ArrayPtr<const kj::byte> body, Admit admit);
+
+  // Who gets the streams that are admitted as `served`, from within take().
+  using Serve = kj::Function<void(kj::Own<MuxStream>)>;
+  void serveWith(Serve function) { serve = kj::mv(function); }
 
   // Asks again about the streams that the peer opened: one that is not admitted any more is reset, DENIED, at both
   // ends. How many were.
@@ -90,6 +98,9 @@ class Mux final : public kj::Refcounted {
  private:
   class StreamImpl;
 
+  const MuxRole role;
+  uint64_t namesGiven = 0;
+  kj::Maybe<Serve> serve;
   MuxCore muxCore;
   std::map<MuxStreamId, StreamImpl*> streams;  // those that a program holds
   kj::Maybe<kj::String> ended;
