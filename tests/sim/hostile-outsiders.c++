@@ -151,8 +151,12 @@ class HalfOpener final : public Hostile {
   kj::Duration pause() override { return aWhile(60 * kj::MILLISECONDS); }
 
   kj::Promise<void> once() override {
-    if (open.size() > 20) open.clear();
-    auto maybeStream = co_await dial(anyVictim());
+    // One victim at a time, so that it has more of them than it may keep.
+    if (open.size() > 60) {
+      open.clear();
+      victim = anyVictim();
+    }
+    auto maybeStream = co_await dial(victim);
     KJ_IF_MAYBE (stream, maybeStream) {
       auto half = noise(below(30));
       if (half.size() >= 4) half[0] = half[1] = half[2] = 0, half[3] = 48;
@@ -162,6 +166,7 @@ class HalfOpener final : public Hostile {
   }
 
  private:
+  kj::uint victim = 0;
   kj::Vector<kj::Own<kj::AsyncIoStream>> open;
 };
 
