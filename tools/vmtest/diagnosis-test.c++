@@ -12,7 +12,8 @@ constexpr auto SEC = kj::SECONDS;
 constexpr uint32_t IP_A = 0x0a2a000a, IP_B = 0x0a2a000b;
 
 struct Scene {
-  explicit Scene(const Profile& profile = os2vmProfile()) : state(profile, profile.phases.back().phase, RunState::Limits::markersOnly(), now) {}
+  explicit Scene(const Profile& profile = os2vmProfile())
+      : state(profile, profile.phases.back().phase, RunState::Limits::markersOnly(), now) {}
 
   void kernels() {
     for (kj::byte node = 0; node < state.profile().nodes; node++) state.statusLine(node, "kernel 6.1", now);

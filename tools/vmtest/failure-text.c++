@@ -1,5 +1,6 @@
 #include "tools/vmtest/failure-text.h"
 
+#include "tools/vmtest/chaos-view.h"
 #include "tools/vmtest/ladder-view.h"
 
 namespace nexus::vmtest {
@@ -35,6 +36,7 @@ kj::Vector<kj::String> passText(const RunState& state, const RunFacts& facts,
                     "  exit channel ", exitCodes(state),
                     facts.captured ? kj::str("  packets ", describeCounts(captures)) : kj::String()));
   lines.add(kj::str("      ", kj::strArray(phases, ", ")));
+  for (auto& line : recoveryTable(state.latePhases().chaos())) lines.add(kj::str("      ", line));
   for (auto& warning : state.warnings()) lines.add(kj::str("      warning: ", warning));
   lines.add(kj::str("      logs ", facts.outDir));
   return lines;
@@ -51,6 +53,10 @@ kj::Vector<kj::String> failureText(const RunState& state, const Failure& failure
                     secondsText(failure.at)));
   if (diagnosis.missingMarker.size() > 0) row("missing", "node ", diagnosis.node, ": \"", diagnosis.missingMarker, '"');
   row("what", diagnosis.message);
+  if (diagnosis.phase == Phase::CHAOS) {
+    auto table = recoveryTable(state.latePhases().chaos());
+    for (size_t i = 0; i < table.size(); i++) row(i == 0 ? "recovery" : "", table[i]);
+  }
   for (kj::byte node = 0; node < state.profile().nodes; node++) {
     auto last = state.lastMarker(node);
     row(node == 0 ? "last seen" : "", "node ", NODE_NAMES[node], ": ",
@@ -83,7 +89,9 @@ kj::Vector<kj::String> failureText(const RunState& state, const Failure& failure
   }
   bool first = failure.kind != FailureKind::LAUNCH && facts.capturePath.size() == 0;
   row(first ? "next" : "", log("uart"));
-  if (failure.kind == FailureKind::SERVICE_DIED || failure.kind == FailureKind::DISAGREEMENT) row("", log("status"));
+  if (failure.kind == FailureKind::SERVICE_DIED || failure.kind == FailureKind::GATE ||
+      failure.kind == FailureKind::DISAGREEMENT)
+    row("", log("status"));
   for (kj::byte node = 0; node < tails.size(); node++) {
     bool relevant = diagnosis.node == NODE_NAMES[node] || diagnosis.node == "-";
     if (!relevant || tails[node].lines.size() == 0) continue;

@@ -18,7 +18,8 @@ bool has(const kj::Vector<kj::String>& lines, kj::StringPtr part) {
 }
 
 struct Scene {
-  explicit Scene(const Profile& profile) : state(profile, profile.phases.back().phase, RunState::Limits::markersOnly(), start) {}
+  explicit Scene(const Profile& profile)
+      : state(profile, profile.phases.back().phase, RunState::Limits::markersOnly(), start) {}
   kj::TimePoint start = kj::origin<kj::TimePoint>(), now = start;
   RunState state;
 };

@@ -2,6 +2,8 @@
 
 #include <kj/debug.h>
 
+#include "tools/vmtest/chaos-view.h"
+
 namespace nexus::vmtest {
 
 namespace {
@@ -99,6 +101,20 @@ struct Layout {
   kj::uint cellWidth;
 };
 
+// What the phase does now besides waiting for its markers.
+void addChaosLines(const RunState& state, const ViewStyle& style, kj::Vector<kj::String>& lines) {
+  auto& chaos = state.latePhases().chaos();
+  auto add = [&](kj::StringPtr text) { lines.add(kj::str(kj::repeat(' ', PHASE_COLUMN), text)); };
+  auto status = chaos.status();
+  auto table = recoveryTable(chaos);
+  for (size_t i = 0; i < table.size(); i++) {
+    bool over = i == 0 || chaos.recovery(i - 1).over;
+    auto head = i == 0 ? kj::str("    ") : painted(over ? "ok  " : "..  ", over ? GREEN : YELLOW, style);
+    add(kj::str(head, ' ', table[i]));
+  }
+  if (status.size() > 0) add(kj::str(painted("..  ", YELLOW, style), ' ', status));
+}
+
 kj::Vector<kj::String> phaseLines(const RunState& state, Phase phase, kj::TimePoint now, const ViewStyle& style,
                                   const Layout& layout) {
   kj::Vector<kj::String> lines;
@@ -106,6 +122,8 @@ kj::Vector<kj::String> phaseLines(const RunState& state, Phase phase, kj::TimePo
   for (size_t i = 0; i < state.profile().rungs.size(); i++) {
     if (state.profile().rungs[i].phase == phase && shown(state, i)) column[state.profile().rungs[i].node].add(i);
   }
+  if (phase == Phase::CHAOS && state.latePhases().wanted(phase)) addChaosLines(state, style, lines);
+  size_t before = lines.size();
   size_t rows = kj::max(column[0].size(), column[1].size());
   for (size_t row = 0; row < rows; row++) {
     auto cellAt = [&](kj::uint node) {
@@ -113,9 +131,11 @@ kj::Vector<kj::String> phaseLines(const RunState& state, Phase phase, kj::TimePo
       size_t i = column[node][row];
       return cell(state, i, layout.cellWidth, isAwaited(state, i), now, style);
     };
-    auto name = padded(row == 0 ? kj::str("  ", phaseName(phase)) : kj::String(), PHASE_COLUMN);
+    auto name = padded(row == 0 && before == 0 ? kj::str("  ", phaseName(phase)) : kj::String(), PHASE_COLUMN);
     lines.add(layout.two ? kj::str(name, cellAt(0), "  ", cellAt(1)) : kj::str(name, cellAt(0)));
   }
+  if (before > 0)
+    lines[0] = kj::str(padded(kj::str("  ", phaseName(phase)), PHASE_COLUMN), lines[0].slice(PHASE_COLUMN));
   return lines;
 }
 
@@ -205,6 +225,9 @@ kj::Vector<kj::String> PlainView::news(kj::TimePoint now) {
       break;
     }
   }
+  auto& chaos = state.latePhases().chaos();
+  for (; chaosTold < chaos.plan().size() && chaos.recovery(chaosTold).over; chaosTold++)
+    lines.add(kj::str("[+", secondsText(state.elapsed(now)), "]   ", recoveryLine(chaos, chaosTold)));
   for (; phasesTold < state.profile().phases.size(); phasesTold++) {
     auto phase = state.profile().phases[phasesTold].phase;
     if (state.failure() != nullptr && phase >= state.phase()) break;
@@ -218,6 +241,8 @@ kj::Vector<kj::String> PlainView::news(kj::TimePoint now) {
     lastNews = now;
   } else if (now - KJ_ASSERT_NONNULL(lastNews) >= QUIET) {
     lastNews = now;
+    auto doing = chaos.status();
+    if (doing.size() > 0) lines.add(kj::str("[+", secondsText(state.elapsed(now)), "]   ", doing));
     KJ_IF_MAYBE (wait, waitingFor(state, now))
       lines.add(kj::str("[+", secondsText(state.elapsed(now)), "]   waiting for ", *wait));
   }

@@ -28,7 +28,7 @@ class PlainView {
  private:
   const RunState& state;
   kj::Array<bool> told;
-  size_t phasesTold = 0;
+  size_t phasesTold = 0, chaosTold = 0;
   kj::Maybe<kj::TimePoint> lastNews;  // of the first call, until there are news
 };
 

@@ -42,6 +42,8 @@ class PerfGate {
   // The first budget that was exceeded, in the order of the rows.
   kj::Maybe<GateFailure> check() const;
 
+  // Up to the phase itself; zero before it.
+  kj::Duration total() const { return rows.back().observed.orDefault(0 * kj::SECONDS); }
   bool enabled() const { return on; }
   kj::ArrayPtr<const Row> table() const { return rows; }
 

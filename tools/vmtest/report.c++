@@ -1,6 +1,7 @@
 #include "tools/vmtest/report.h"
 
 #include "tools/vmtest/json-tree.h"
+#include "tools/vmtest/late-report.h"
 
 namespace nexus::vmtest {
 
@@ -120,6 +121,8 @@ Json pathsJson(const RunState& state, const RunFacts& facts) {
     json.set(kj::str("status", name), kj::str(facts.outDir, "/status-", name, ".log"));
     json.set(kj::str("host", name), kj::str(facts.outDir, "/qemu-", name, ".log"));
   }
+  if (state.profile().find(Phase::PERF) != nullptr)
+    json.set("releaseBundleJson", kj::str(facts.outDir, "/release-evidence.json"));
   json.set("summaryJson", kj::str(facts.outDir, "/summary.json")).set("junitXml", kj::str(facts.outDir, "/junit.xml"));
   return json;
 }
@@ -151,6 +154,33 @@ kj::String seconds(kj::Duration duration) {
   return kj::str(ms / 1000, '.', fraction.slice(1));
 }
 
+// A test case for each thing that was broken; its time is the slower recovery.
+void addChaosCases(const RunState& state, kj::Maybe<const Diagnosis&> failure, kj::Vector<kj::String>& cases,
+                   kj::uint& skipped, bool& blamed) {
+  auto& chaos = state.latePhases().chaos();
+  if (state.until() < Phase::CHAOS || state.profile().find(Phase::CHAOS) == nullptr) return;
+  for (size_t i = 0; i < chaos.plan().size(); i++) {
+    auto& recovery = chaos.recovery(i);
+    auto head = kj::str("  <testcase classname=\"", state.profile().name, ".chaos.recovery\" name=\"",
+                        xmlEscape(chaos.plan()[i].text()), '"');
+    if (recovery.over) {
+      auto ms = kj::max(recovery.callMs.orDefault(0), recovery.streamMs.orDefault(0));
+      cases.add(kj::str(head, " time=\"", seconds(ms * kj::MILLISECONDS), "\"/>\n"));
+      continue;
+    }
+    KJ_IF_MAYBE (d, failure) {
+      if (recovery.begun && !blamed && d->phase == Phase::CHAOS && d->missingMarker.size() == 0) {
+        blamed = true;
+        cases.add(kj::str(head, "><failure type=\"", d->code, "\" message=\"", xmlEscape(d->message), "\">",
+                          xmlEscape(d->packets), "</failure></testcase>\n"));
+        continue;
+      }
+    }
+    skipped++;
+    cases.add(kj::str(head, "><skipped/></testcase>\n"));
+  }
+}
+
 }  // namespace
 
 kj::String summaryJson(const RunState& state, kj::Maybe<const Diagnosis&> failure, const RunFacts& facts,
@@ -162,7 +192,14 @@ kj::String summaryJson(const RunState& state, kj::Maybe<const Diagnosis&> failur
   Json timing;
   timing.set("factor", uint64_t(facts.factor)).set("totalDurationMs", millis(facts.total));
   json.set("timing", kj::mv(timing));
-  json.set("performanceBudgetsMs", budgets(state)).set("performanceObservedMs", durations(state, facts, false));
+  json.set("waitBudgetsMs", budgets(state));
+  if (state.profile().find(Phase::PERF) != nullptr) {
+    json.set("performanceBudgetsMs", perfBudgetsJson(state));
+    json.set("performanceObservedMs", perfObservedJson(state, facts.total));
+    json.set("soakGate", soakGateJson(state)).set("chaosGate", chaosJson(state));
+  } else {
+    json.set("performanceBudgetsMs", budgets(state)).set("performanceObservedMs", durations(state, facts, false));
+  }
   json.set("paths", pathsJson(state, facts)).set("phaseDurationsMs", durations(state, facts, true));
   json.set("markerLines", markerLines(state)).set("markers", markers(state));
   Json qemu;
@@ -217,6 +254,7 @@ kj::String junitXml(const RunState& state, kj::Maybe<const Diagnosis&> failure, 
     skipped++;
     cases.add(kj::str(head, "><skipped/></testcase>\n"));
   }
+  addChaosCases(state, failure, cases, skipped, blamed);
   KJ_IF_MAYBE (d, failure) {
     if (!blamed) {
       cases.add(kj::str("  <testcase classname=\"", state.profile().name, ".run\" name=\"",

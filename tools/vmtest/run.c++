@@ -9,6 +9,7 @@
 
 #include "tools/vmtest/capture-merge.h"
 #include "tools/vmtest/host-checks.h"
+#include "tools/vmtest/late-report.h"
 #include "tools/vmtest/wire-evidence.h"
 
 namespace nexus::vmtest {
@@ -327,6 +328,14 @@ int Run::report() {
   auto json = summaryJson(state, verdict, facts, seen), junit = junitXml(state, verdict, facts);
   folder.write("summary.json", json.asBytes());
   folder.write("junit.xml", junit.asBytes());
+  if (profile.find(Phase::PERF) != nullptr) {
+    auto commands = KJ_MAP(guest, guests) {
+      return kj::str(guest->command());
+    };
+    auto evidence = releaseEvidenceJson(state, verdict == nullptr, facts.runId, hostNanoseconds() / 1000000, commands,
+                                        facts.outDir);
+    folder.write("release-evidence.json", evidence.asBytes());
+  }
   folder.write("result.txt", (verdict == nullptr ? "success\n"_kj : "failed\n"_kj).asBytes());
   KJ_IF_MAYBE (path, env.xmlOutput) writeWholeFile(*path, junit.asBytes());
   kj::Vector<kj::String> text;
