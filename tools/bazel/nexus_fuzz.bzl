@@ -5,7 +5,7 @@ load(":nexus_cc.bzl", "COPTS", "nexus_cc_test")
 def nexus_fuzz_target(name, deps, srcs = None, corpus = [], rounds = 20000):
     """name.c++ defines LLVMFuzzerTestOneInput and aborts on a broken promise.
 
-    :name         libFuzzer with ASan+UBSan, by hand: bazelw run //pkg:name -- -max_total_time=60 CORPUS_FOLDER
+    :name         libFuzzer with ASan+UBSan, by hand: bazelw run --config=fuzz //pkg:name -- -max_total_time=60 CORPUS_FOLDER
     :name-smoke   the same function over the corpus and `rounds` seeded mutations of it, in every `bazelw test`
     """
     sources = srcs or [name + ".c++"]

@@ -54,24 +54,27 @@ class Mux::StreamImpl final : public MuxStream {
   }
 
   kj::Promise<void> write(const void* buffer, size_t size) override {
-    auto rest = kj::arrayPtr(static_cast<const kj::byte*>(buffer), size);
-    while (rest.size() > 0) {
-      checkConnected();
-      KJ_REQUIRE(core().state() == MuxState::OPEN || core().state() == MuxState::HALF_CLOSED_REMOTE,
-                 "the stream was closed for writing");
-      size_t n = kj::min(core().room(), rest.size());
-      if (n == 0) {
-        co_await changed.wait();
-        continue;
-      }
-      KJ_ASSERT(mux->muxCore.send(stream, rest.slice(0, n)).is<MuxAccepted>());
-      mux->work.fire();
-      rest = rest.slice(n, rest.size());
-    }
+    auto piece = kj::arrayPtr(static_cast<const kj::byte*>(buffer), size);
+    co_await write(kj::arrayPtr(&piece, 1));
   }
 
+  // Pieces go in without a pause between them while there is room: small ones share a record.
   kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
-    for (auto& piece : pieces) co_await write(piece.begin(), piece.size());
+    for (auto rest : pieces) {
+      while (rest.size() > 0) {
+        checkConnected();
+        KJ_REQUIRE(core().state() == MuxState::OPEN || core().state() == MuxState::HALF_CLOSED_REMOTE,
+                   "the stream was closed for writing");
+        size_t n = kj::min(core().room(), rest.size());
+        if (n == 0) {
+          co_await changed.wait();
+          continue;
+        }
+        KJ_ASSERT(mux->muxCore.send(stream, rest.slice(0, n)).is<MuxAccepted>());
+        mux->work.fire();
+        rest = rest.slice(n, rest.size());
+      }
+    }
   }
 
   kj::Promise<void> whenWriteDisconnected() override {
