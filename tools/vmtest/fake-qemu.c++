@@ -5,6 +5,7 @@
 //   stderr TEXT        a line of QEMU's own
 //   frame HEX          a frame into the capture       exit N          QEMU ends
 //   poweroff           waits for that command, then ends with 0
+//   wait TEXT          waits for that line from the harness
 //   hang               waits to be killed
 #include <stdlib.h>
 #include <sys/uio.h>
@@ -67,10 +68,18 @@ void captureFrame(int fd, const std::string& hex) {
   if (write(fd, out.data(), out.size()) < 0) _exit(1);
 }
 
-void waitForPoweroff(int fd) {
-  std::string got;
+void waitFor(int fd, const std::string& command) {
+  std::string line;
   char c;
-  while (got.find("poweroff\n") == std::string::npos && read(fd, &c, 1) == 1) got.push_back(c);
+  while (read(fd, &c, 1) == 1) {
+    if (c != '\n') {
+      line.push_back(c);
+    } else if (line == command) {
+      return;
+    } else {
+      line.clear();
+    }
+  }
 }
 
 }  // namespace
@@ -97,7 +106,8 @@ int main(int argc, char** argv) {
     if (verb == "stderr") std::cerr << rest << std::endl;
     if (verb == "frame" && args.capture >= 0) captureFrame(args.capture, rest);
     if (verb == "exit") _exit(atoi(rest.c_str()));
-    if (verb == "poweroff") waitForPoweroff(args.status), _exit(0);
+    if (verb == "wait") waitFor(args.status, rest);
+    if (verb == "poweroff") waitFor(args.status, "poweroff"), _exit(0);
     if (verb == "hang") pause();
   }
   pause();

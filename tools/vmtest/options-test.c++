@@ -105,6 +105,26 @@ TEST_CASE("a wrong value names itself and what may stand there") {
   }
 }
 
+TEST_CASE("budgets, soak and chaos are set by name, and a wrong one names what may stand there") {
+  auto options = good(TWO, {"--budget", "session=100", "--budget=total=7", "--soak", "3", "--soak-rounds=2", "--chaos",
+                            "kills", "--fault", "stay-cut"});
+  REQUIRE(options.late.perf.settings.size() == 2);
+  CHECK(options.late.perf.enabled);
+  CHECK(options.late.perf.settings[0].name == "session");
+  CHECK(options.late.perf.settings[0].budget == 100 * kj::MILLISECONDS);
+  CHECK(options.late.soak.whole() == 6 * kj::SECONDS);
+  CHECK((options.late.chaos == ChaosMode::KILLS));
+  CHECK((options.fault == Fault::STAY_CUT));
+  CHECK_FALSE(good(TWO, {"--budget", "off"}).late.perf.enabled);
+  CHECK((good(TWO, {}).late.chaos == ChaosMode::LONG));
+  CHECK_FALSE(good(TWO, {"--soak", "0"}).late.soak.enabled());
+  for (kj::StringPtr budget : {"session"_kj, "session="_kj, "session=x"_kj, "launch=5"_kj, "=5"_kj}) {
+    CHECK(has(bad(TWO, {"--budget", budget}), "NAME out of discovery, session, mux, remote, total"));
+  }
+  CHECK(has(bad(TWO, {"--chaos", "much"}), "kills"));
+  CHECK(has(bad(ONE, {"--soak", "3"}), "--soak"));
+}
+
 TEST_CASE("help names every option") {
   kj::StringPtr args[] = {"--help"_kj};
   auto parsed = parseOptions("os2vm", TWO, args);

@@ -298,6 +298,45 @@ TEST_CASE("with --json standard output is the summary and nothing else") {
   CHECK(h.printed == h.file("summary.json"));
 }
 
+// os2vm without its later phases, for scripts.
+Profile upToDeny() {
+  Profile copy = os2vmProfile();
+  size_t count = 0;
+  while (copy.rungs[count].phase <= Phase::DENY) count++;
+  copy.rungs = copy.rungs.slice(0, count);
+  return copy;
+}
+
+// The markers up to phase perf, then a soak that both nodes report.
+kj::String soaked(kj::StringPtr countsOfB) {
+  constexpr kj::StringPtr COUNTS = "calls 100 failed 0 bytes 4096 breaks 0"_kj;
+  return kj::str(
+      healthy(upToDeny()),
+      "[all]\nstatus traffic 100 0 4096 0\nwait order soak-begin\nwait order soak-end\nconsole SELFTEST: soak "
+      "traffic ok (",
+      COUNTS, ")\n[a]\nstatus step soak-traffic ok ", COUNTS, "\n[b]\nstatus step soak-traffic ok ", countsOfB,
+      "\n[all]\n");
+}
+
+TEST_CASE("a soak runs to its end through the whole harness, and its counts must be equal on both channels") {
+  for (bool equal : {true, false}) {
+    Harness h(os2vmProfile());
+    h.options.until = Phase::SOAK;
+    h.options.late.soak = SoakSettings{1 * kj::SECONDS, 1};
+    auto counts = equal ? "calls 100 failed 0 bytes 4096 breaks 0"_kj : "calls 99 failed 0 bytes 4096 breaks 0"_kj;
+    CHECK(h.run(kj::str(soaked(counts), "hang\n")) == (equal ? 0 : 74));
+    CHECK(has(h.file("qemu-A.log"), "nexus.traffic=1"));
+    if (equal) CHECK(has(h.file("summary.json"), "\"bCalls\": 100"));
+  }
+}
+
+TEST_CASE("budgets that are exceeded fail the run after its phases, with their code") {
+  Harness h(os2vmProfile());
+  h.options.late.perf = PerfSettings{true, kj::arr(BudgetSetting{"total"_kj, 0 * MS})};
+  CHECK(h.run(kj::str(healthy(upToDeny()), "hang\n")) == 85);
+  CHECK(has(h.file("release-evidence.json"), "\"result\": \"failed\""));
+}
+
 TEST_CASE("another kernel than the built one is a disagreement") {
   Harness h(qemuTestProfile());
   writeFile(kj::str(h.folder, "/version"), "6.1.192-2 6.1.0-56-cloud-amd64\n");
