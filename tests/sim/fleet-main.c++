@@ -50,6 +50,7 @@ class FleetMain {
   kj::MainBuilder::Validity run() {
     uint64_t failed = 0, events = 0, steps = 0;
     kj::Duration longest = 0 * kj::SECONDS, lived = 0 * kj::SECONDS;
+    setvbuf(stdout, nullptr, _IOLBF, 0);  // a long run that is stopped has told what it found
     auto began = clock();
     for (auto s = seed; s < seed + seeds; s++) {
       ScenarioOptions options{.seed = s, .hostile = hostile};
