@@ -254,6 +254,8 @@ struct PolicyState {
   struct Peer {
     name @0 :Text;
     deviceId @1 :Text;
+    paired @2 :Bool;
+    # Not by the configuration: a reload does not touch it.
   }
 }
 

@@ -1,7 +1,6 @@
 #pragma once
-// dsoftbusd as a process: its settings, its imports (net, samgr, bundlemgr; packagefs and statefs if it was
-// given them) and exports (bus, status-dsoftbusd), the
-// sandbox, the markers.
+// dsoftbusd as a process: its settings, its imports (net, samgr, bundlemgr; packagefs and statefs if it was given them)
+// and exports (bus, bus-admin, status-dsoftbusd), the sandbox, the markers, SIGHUP.
 #include "idl/config.capnp.h"
 #include "libs/nexus-net-os/daemon/daemon-main.h"
 

@@ -314,5 +314,18 @@ TEST_CASE("a name that means another device in the other file is a difference") 
   CHECK(contains(result.out, "(device "));
 }
 
+TEST_CASE("a rule for a peer that was paired is about the same device in the file and in the running daemon") {
+  constexpr auto PAIRED_RULE =
+      "[[dsoftbusd.policy]]\npeer = \"node-p\"\nservice = \"bundlemgrd\"\noperations = [\"list\"]\n"_kj;
+  auto toml = kj::str(TOML_B, PAIRED_RULE);
+  auto withFile = kj::str("\n[dsoftbusd]\ntrustFile = \"/nonexistent/paired\"", toml.slice(strlen("\n[dsoftbusd]")));
+  Fixture f;
+  auto a = f.files.write("paired.toml", withFile);
+  CHECK(f.doors.run(kj::str("policy diff ", a, " ", a)).exit == Exit::OK);
+  auto gone = f.doors.run(kj::str("policy diff ", a, " ", f.config));
+  CHECK(gone.exit == Exit::OTHER);
+  CHECK(gone.out == "deny  node-p bundlemgrd list\n0 newly allowed, 1 newly denied\n");
+}
+
 }  // namespace
 }  // namespace nexus::ctl

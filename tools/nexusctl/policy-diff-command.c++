@@ -1,6 +1,7 @@
 #include "tools/nexusctl/policy-diff-command.h"
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <string>
 
 #include "daemons/dsoftbusd/policy/policy-diff.h"
@@ -10,29 +11,40 @@ namespace nexus::ctl {
 
 namespace {
 
-Allowances allowancesOf(const BusSettings& settings) {
+// paired: device ids of peers that the file does not list, by name, as far as they are known. A rule may name a peer
+// that was paired, or will be; who that is, the file does not say.
+using Devices = std::map<std::string, std::string>;
+
+Allowances allowancesOf(const BusSettings& settings, const Devices& paired = {}) {
+  Devices devices = paired;
+  for (auto& peer : settings.trust) devices[peer.name.cStr()] = peer.identity.deviceId.cStr();
   Allowances allowances;
   for (auto& rule : settings.rules) {
-    for (auto& peer : settings.trust) {
-      if (peer.name != rule.peer) continue;
-      for (auto& operation : rule.operations)
-        allowances.add(rule.peer, peer.identity.deviceId, rule.service, operation);
-    }
+    auto& device = devices[rule.peer.cStr()];
+    for (auto& operation : rule.operations) allowances.add(rule.peer, device.c_str(), rule.service, operation);
   }
   return allowances;
 }
 
 Allowances allowancesOf(idl::PolicyState::Reader state) {
+  Devices devices;
+  for (auto peer : state.getPeers()) devices[peer.getName().cStr()] = peer.getDeviceId().cStr();
   Allowances allowances;
   for (auto rule : state.getRules()) {
-    for (auto peer : state.getPeers()) {
-      if (peer.getName() != rule.getPeer()) continue;
-      for (auto operation : rule.getOperations()) {
-        allowances.add(rule.getPeer(), peer.getDeviceId(), rule.getService(), operation);
-      }
+    auto& device = devices[rule.getPeer().cStr()];
+    for (auto operation : rule.getOperations()) {
+      allowances.add(rule.getPeer(), device.c_str(), rule.getService(), operation);
     }
   }
   return allowances;
+}
+
+Devices pairedOf(idl::PolicyState::Reader state) {
+  Devices devices;
+  for (auto peer : state.getPeers()) {
+    if (peer.getPaired()) devices[peer.getName().cStr()] = peer.getDeviceId().cStr();
+  }
+  return devices;
 }
 
 Json listed(kj::ArrayPtr<const Allowance> list) {
@@ -90,16 +102,17 @@ class PolicyDiffCommand final : public Command {
   kj::Promise<Report> run(Context& context) override {
     auto first = readPolicyConfig(a.c_str());
     KJ_IF_MAYBE (wrong, first.tryGet<Report>()) co_return kj::mv(*wrong);
-    auto ofA = allowancesOf(first.get<BusSettings>());
+    auto& ofA = first.get<BusSettings>();
     if (!b.empty()) {
       auto second = readPolicyConfig(b.c_str());
       KJ_IF_MAYBE (wrong, second.tryGet<Report>()) co_return kj::mv(*wrong);
-      co_return differences(ofA, allowancesOf(second.get<BusSettings>()));
+      co_return differences(allowancesOf(ofA), allowancesOf(second.get<BusSettings>()));
     }
     auto opened = openBus(context);
     KJ_IF_MAYBE (closed, opened.tryGet<Report>()) co_return kj::mv(*closed);
     auto response = co_await opened.get<idl::DSoftBus::Client>().policyRequest().send();
-    co_return differences(allowancesOf(response.getState()), ofA);
+    // Paired peers stay, whatever the file lists.
+    co_return differences(allowancesOf(response.getState()), allowancesOf(ofA, pairedOf(response.getState())));
   }
 
  private:

@@ -30,6 +30,7 @@ void fillPolicyState(const PolicyTable& table, idl::PolicyState::Builder out) {
   for (auto i : kj::indices(table.peers)) {
     peers[i].setName(table.peers[i].name);
     peers[i].setDeviceId(table.peers[i].identity.deviceId);
+    peers[i].setPaired(table.peers[i].paired);
   }
   out.setWouldAllow(live.counters().wouldAllow);
   out.setWouldDeny(live.counters().wouldDeny);

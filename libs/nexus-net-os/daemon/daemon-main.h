@@ -9,7 +9,8 @@
 //   LISTEN_FDS, LISTEN_FDNAMES              inherited descriptors by name: a listening socket is an export, a connected
 //   one an import
 //
-// Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 usage, 8 configuration.
+// SIGHUP: the configuration is read again, by daemons that can (dsoftbusd). Exit status: 0 stopped by SIGTERM or
+// SIGINT, 1 failed, 2 usage, 8 configuration.
 #include <capnp/schema.h>
 #include <kj/async-io.h>
 
