@@ -217,8 +217,10 @@ struct AdminFixture : LiveFixture {
     LiveConfig::ReadText read = [this]() -> kj::OneOf<kj::String, SettingsError> {
       return kj::str(readTextFile(config).get<kj::String>());
     };
-    live = kj::heap<LiveConfig>(b->daemon(), message.getRoot<config::Dsoftbusd>().asReader(), "b.toml", kj::mv(read),
-                                [this](kj::Array<TrustedPeer> peers) { b->daemon().applyTrust(kj::mv(peers)); });
+    live = kj::heap<LiveConfig>(
+        b->daemon(), message.getRoot<config::Dsoftbusd>().asReader(), "b.toml", kj::mv(read),
+        [this](kj::Array<TrustedPeer> peers) { b->daemon().applyTrust(kj::mv(peers)); },
+        [] { return LoadTime{kj::UNIX_EPOCH, kj::origin<kj::TimePoint>()}; });
     doors.put("/run/nexus/bus-admin.sock", newBusAdminServer(*live));
   }
 };

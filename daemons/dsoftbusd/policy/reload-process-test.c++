@@ -172,8 +172,10 @@ class Machines {
     capnp::MallocMessageBuilder message;
     auto schema = capnp::Schema::from<config::Dsoftbusd>();
     KJ_ASSERT(loadConfig("a.toml", TOML_A, "dsoftbusd", schema, message) == nullptr);
-    auto settings = checkSettings(message.getRoot<config::Dsoftbusd>().asReader(),
-                                  [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; });
+    auto settings = checkSettings(
+        message.getRoot<config::Dsoftbusd>().asReader(),
+        [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; },
+        LoadTime{kj::UNIX_EPOCH, kj::origin<kj::TimePoint>()});
     Dsoftbusd::Imports imports{kj::arr<NetworkSource*>(&stack),
                                []() -> idl::Samgr::Client { return kj::heap<Samgr>(); },
                                []() -> idl::Bundlemgr::Client { return kj::heap<Bundlemgr>(); }};
