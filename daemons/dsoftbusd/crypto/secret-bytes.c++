@@ -4,11 +4,11 @@
 
 #include <cstring>
 
+#include "daemons/dsoftbusd/crypto/secret-pool.h"
+
 namespace nexus {
 
-SecretBytes::SecretBytes(size_t size) : bytes(kj::heapArray<kj::byte>(size)) {
-  memset(bytes.begin(), 0, size);
-}
+SecretBytes::SecretBytes(size_t size) : bytes(newSecretMemory(size)) {}
 
 SecretBytes& SecretBytes::operator=(SecretBytes&& other) {
   if (this != &other) {

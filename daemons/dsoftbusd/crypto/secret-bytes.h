@@ -1,7 +1,6 @@
 #pragma once
 // Bytes that nobody else may see: wiped when they go, not copyable, not printable, compared in constant time. Owned by
-// whoever holds the key. Knows nothing of what the bytes are. Lives on the ordinary heap, because the daemons' system
-// call lists allow no memory locking.
+// whoever holds the key. Knows nothing of what the bytes are. Lies in locked memory (secret-pool).
 #include <kj/array.h>
 #include <kj/string.h>
 
