@@ -96,5 +96,29 @@ TEST_CASE("an existing file, a dangling link and a missing folder are refused an
   CHECK(createIdentityFile(kj::str(folder.path, "/no/identity"), seed) != nullptr);
 }
 
+TEST_CASE("a credential is read from the service's own folder, which a group may read and others may not") {
+  kj::String folder = kj::str(getenv("TEST_TMPDIR"), "/credentials-XXXXXX");
+  KJ_ASSERT(mkdtemp(folder.begin()) != nullptr);
+  SecretBytes seed(SEED_BYTES);
+  seed.expose()[0] = 7;
+  auto path = kj::str(folder, "/identity.key");
+  REQUIRE(createIdentityFile(path, seed) == nullptr);
+  auto read = [&](kj::StringPtr what) { return readIdentity(what, folder.asPtr()); };
+  KJ_SYSCALL(chmod(path.cStr(), 0440));
+  auto got = read("credential:identity.key");
+  REQUIRE(got.is<SecretBytes>());
+  CHECK(got.get<SecretBytes>().equals(seed));
+  for (mode_t mode : {0444, 0460, 0442}) {
+    KJ_SYSCALL(chmod(path.cStr(), mode));
+    CHECK(read("credential:identity.key").get<SettingsError>().sentence.startsWith("the credential"));
+  }
+  for (auto name : {"credential:", "credential:../x", "credential:a/b", "credential:."}) {
+    CHECK(read(name).get<SettingsError>().sentence.startsWith("identityFile"));
+  }
+  CHECK(read("credential:other").get<SettingsError>().sentence.startsWith("the credential"));
+  auto nowhere = readIdentity("credential:identity.key", nullptr);
+  CHECK(strstr(nowhere.get<SettingsError>().sentence.cStr(), "LoadCredential=identity.key:PATH") != nullptr);
+}
+
 }  // namespace
 }  // namespace nexus

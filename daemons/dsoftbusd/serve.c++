@@ -4,6 +4,7 @@
 
 #include "daemons/dsoftbusd/bus-markers.h"
 #include "daemons/dsoftbusd/crypto-check.h"
+#include "daemons/dsoftbusd/crypto/secret-pool.h"
 #include "daemons/dsoftbusd/dsoftbusd.h"
 #include "daemons/dsoftbusd/identity-file.h"
 #include "daemons/dsoftbusd/policy/audit-file.h"
@@ -138,6 +139,14 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
   daemon.serve("bus-admin",
                [&live](const PeerCredentials&) -> capnp::Capability::Client { return newBusAdminServer(live); });
 
+  node.addCounters([](Dsoftbusd::AddCounter add) {
+    auto memory = secretMemoryState();
+    add("secrets.locked", memory.locked ? 1 : 0), add("secrets.slotsNow", memory.slotsUsed);
+    add("secrets.onHeap", memory.onHeap);
+  });
+  if (!secretMemoryState().locked) {
+    KJ_LOG(WARNING, "keys are not locked in memory: allow 128 KiB of it (LimitMEMLOCK=1M, ulimit -l 1024)");
+  }
   checkCryptography(daemon.entropy());
   auto reloading = reloadLoop(daemon, live);
   kj::Vector<int> readable, writable;
