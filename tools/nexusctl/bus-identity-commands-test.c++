@@ -87,5 +87,23 @@ TEST_CASE("a missing file is exit 4; one that others can read, or that holds no 
   CHECK(f.doors.run("bus keygen").exit == Exit::USAGE);
 }
 
+TEST_CASE("rotate makes the next key beside the one in use, and an entry that accepts both for a time") {
+  Fixture f;
+  f.run("bus keygen --out");
+  auto before = kj::str(f.inFile().deviceId());
+  auto made = f.run("bus rotate", " --name node-a --until 2026-12-01T00:00:00Z");
+  REQUIRE(made.exit == Exit::OK);
+  CHECK(f.inFile().deviceId() == before);  // not touched
+  DeviceIdentity next(readIdentityFile(kj::str(f.file, ".next")).get<SecretBytes>());
+  CHECK(next.deviceId() != before);
+  auto entry = kj::str("deviceId = \"", next.deviceId(), "\"\nstaticKey = \"", toHex(next.publicIdentity().staticKey),
+                       "\"\npreviousDeviceId = \"", before, '"');
+  CHECK(contains(made.out, entry.cStr()));
+  CHECK(contains(made.out, "previousUntil = \"2026-12-01T00:00:00Z\""));
+  CHECK(f.run("bus rotate", " --name node-a --until 2026-12-01T00:00:00Z").exit == Exit::OTHER);  // it is there
+  CHECK(f.run("bus rotate", " --name node-a --until tomorrow").exit == Exit::USAGE);
+  CHECK(f.run("bus rotate", " --name a/b --until 2026-12-01T00:00:00Z").exit == Exit::USAGE);
+}
+
 }  // namespace
 }  // namespace nexus::ctl

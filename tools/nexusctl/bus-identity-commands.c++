@@ -4,6 +4,7 @@
 #include <string>
 
 #include "daemons/dsoftbusd/identity-file.h"
+#include "daemons/dsoftbusd/trust/trust-grace.h"
 
 namespace nexus::ctl {
 
@@ -114,10 +115,71 @@ class BusTrustCommand final : public Command {
   std::string file, name;
 };
 
+class BusRotateCommand final : public Command {
+ public:
+  explicit BusRotateCommand(Entropy& entropy) : entropy(entropy) {}
+
+  kj::StringPtr path() const override { return "bus rotate"_kj; }
+  kj::StringPtr about() const override {
+    return "make the next identity file beside this one, and the entry with a grace for the peers"_kj;
+  }
+  kj::StringPtr example() const override { return "identity --name node-a --until 2026-12-01T00:00:00Z"_kj; }
+
+  void declare(CLI::App& app) override {
+    app.add_option("FILE", file, "the identity file in use; it is not changed")->required();
+    app.add_option("--name", name, "what the others call this node")->required();
+    app.add_option("--until", until, "until when the others shall accept the old key too: 2026-12-01T00:00:00Z, UTC")
+        ->required();
+    app.add_option("--out", out, "the new file (default: FILE.next); one that exists is never overwritten");
+  }
+
+  kj::Promise<Report> run(Context& context) override {
+    if (!isPlainName(name.c_str())) {
+      return failure(Exit::USAGE, "--name: a name has 1 to 64 letters, digits, hyphens, underscores or dots.");
+    }
+    if (tryParseUtc(until.c_str()) == nullptr) {
+      return failure(Exit::USAGE, "--until: write a time in UTC, as 2026-12-01T00:00:00Z.");
+    }
+    auto before = publicIdentityIn(file.c_str());
+    KJ_IF_MAYBE (wrong, before.tryGet<Report>()) return kj::mv(*wrong);
+    auto next = out.empty() ? kj::str(file.c_str(), ".next") : kj::str(out.c_str());
+    SecretBytes seed(SEED_BYTES);
+    entropy.fill(seed.expose());
+    auto problem = createIdentityFile(next, seed);
+    KJ_IF_MAYBE (wrong, problem) return failure(Exit::OTHER, wrong->sentence);
+    return report(next, before.get<PublicIdentity>(), DeviceIdentity(seed).publicIdentity());
+  }
+
+ private:
+  Entropy& entropy;
+  std::string file, name, until, out;
+
+  Report report(kj::StringPtr next, const PublicIdentity& old, const PublicIdentity& young) {
+    Report report;
+    auto entry =
+        kj::str("[[dsoftbusd.trust]]\nname = \"", name.c_str(), "\"\ndeviceId = \"", young.deviceId,
+                "\"\nstaticKey = \"", toHex(young.staticKey), "\"\npreviousDeviceId = \"", old.deviceId,
+                "\"\npreviousStaticKey = \"", toHex(old.staticKey), "\"\npreviousUntil = \"", until.c_str(), "\"\n");
+    report.json = document("nexus.rotate/1");
+    report.json.set("file", clean(next)).set("name", name.c_str()).set("deviceId", young.deviceId);
+    report.json.set("staticKey", toHex(young.staticKey)).set("previousDeviceId", old.deviceId);
+    report.json.set("previousUntil", until.c_str()).set("toml", entry);
+    report.text =
+        kj::str("# The new key is in ", clean(next), ". On every peer, in place of its entry of this node:\n", entry,
+                "# and there: nexusctl policy reload. When all have it: put the new file in the place of the old\n",
+                "# one and start dsoftbusd again, before ", until.c_str(), ".\n");
+    return report;
+  }
+};
+
 }  // namespace
 
 kj::Own<Command> newBusKeygenCommand(Entropy& entropy) {
   return kj::heap<BusKeygenCommand>(entropy);
+}
+
+kj::Own<Command> newBusRotateCommand(Entropy& entropy) {
+  return kj::heap<BusRotateCommand>(entropy);
 }
 
 kj::Own<Command> newBusIdCommand() {

@@ -7,6 +7,7 @@
 namespace nexus::ctl {
 
 kj::Own<Command> newBusKeygenCommand(Entropy& entropy);
+kj::Own<Command> newBusRotateCommand(Entropy& entropy);
 kj::Own<Command> newBusIdCommand();
 kj::Own<Command> newBusTrustCommand();
 

@@ -6,6 +6,7 @@
 
 #include "tools/nexusctl/audit-tail-command.h"
 #include "tools/nexusctl/bus-identity-commands.h"
+#include "tools/nexusctl/bus-pairing-commands.h"
 #include "tools/nexusctl/bus-peers-command.h"
 #include "tools/nexusctl/bus-fetch-image-command.h"
 #include "tools/nexusctl/bus-ping-command.h"
@@ -127,8 +128,12 @@ kj::Vector<kj::Own<Command>> allCommands(Entropy& entropy) {
   commands.add(newBusPingCommand());
   commands.add(newBusFetchImageCommand());
   commands.add(newBusKeygenCommand(entropy));
+  commands.add(newBusRotateCommand(entropy));
   commands.add(newBusIdCommand());
   commands.add(newBusTrustCommand());
+  commands.add(newBusPairCommand());
+  commands.add(newBusUnpairCommand());
+  commands.add(newBusTrustedCommand());
   commands.add(newAuditTailCommand());
   commands.add(newPolicyShowCommand());
   commands.add(newPolicyCheckCommand());

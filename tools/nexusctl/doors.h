@@ -1,10 +1,12 @@
 #pragma once
-// How a command reaches the daemons: by the path of a Unix socket and nothing else. Owned by main, or by a test, which
-// hands in capabilities of its own. Knows nothing of what is served there.
+// How a command reaches the daemons, by the path of a Unix socket and nothing else, and the person who runs it. Owned
+// by main, or by a test, which hands in capabilities of its own. Knows nothing of what is served there.
 #include <capnp/capability.h>
 #include <kj/one-of.h>
 #include <kj/string.h>
 #include <kj/timer.h>
+
+#include "tools/nexusctl/console.h"
 
 namespace nexus::ctl {
 
@@ -23,6 +25,9 @@ class Doors {
   virtual kj::OneOf<capnp::Capability::Client, Closed> open(kj::StringPtr path) = 0;
 
   virtual kj::Timer& timer() = 0;
+
+  // The person who runs the command.
+  virtual Console& console() = 0;
 };
 
 }  // namespace nexus::ctl

@@ -11,6 +11,22 @@
 
 namespace nexus::ctl {
 
+// A person who types what the test says, and then nothing more.
+class SimConsole final : public Console {
+ public:
+  void say(kj::StringPtr lines) override { said = kj::str(said, lines); }
+  kj::Promise<kj::Maybe<kj::String>> readLine() override {
+    if (next == typed.size()) return kj::Maybe<kj::String>(nullptr);
+    return kj::Maybe<kj::String>(kj::str(typed[next++]));
+  }
+
+  kj::Vector<kj::String> typed;
+  kj::String said;
+
+ private:
+  size_t next = 0;
+};
+
 class SimDoors final : public Doors {
  public:
   explicit SimDoors(SimClock& sim) : sim(sim) {}
@@ -24,9 +40,13 @@ class SimDoors final : public Doors {
     return Closed::NO_SOCKET;
   }
   kj::Timer& timer() override { return sim.timer; }
+  SimConsole& console() override { return person; }
 
   // One command line, split at spaces.
-  Result run(kj::StringPtr line) {
+  Result run(kj::StringPtr line) { return sim.run(begin(line)); }
+
+  // The same, to be waited for later. The doors outlive the promise.
+  kj::Promise<Result> begin(kj::StringPtr line) {
     kj::Vector<kj::String> args;
     size_t at = 0;
     for (size_t i = 0; i <= line.size(); i++) {
@@ -34,11 +54,12 @@ class SimDoors final : public Doors {
       if (i > at) args.add(kj::heapString(line.begin() + at, i - at));
       at = i + 1;
     }
-    return sim.run(execute(args.releaseAsArray(), *this, entropy));
+    return execute(args.releaseAsArray(), *this, entropy);
   }
 
  private:
   SimClock& sim;
+  SimConsole person;
   FixedEntropy entropy;
   kj::HashMap<kj::String, capnp::Capability::Client> clients;
   kj::HashMap<kj::String, Closed> closed;

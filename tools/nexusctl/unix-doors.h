@@ -5,18 +5,21 @@
 
 #include "libs/nexus-net-os/rpc/cap-transport.h"
 #include "tools/nexusctl/doors.h"
+#include "tools/nexusctl/stdin-console.h"
 
 namespace nexus::ctl {
 
 class UnixDoors final : public Doors {
  public:
-  explicit UnixDoors(kj::AsyncIoContext& io) : io(io) {}
+  explicit UnixDoors(kj::AsyncIoContext& io) : io(io), person(io) {}
 
   kj::OneOf<capnp::Capability::Client, Closed> open(kj::StringPtr path) override;
   kj::Timer& timer() override { return io.provider->getTimer(); }
+  Console& console() override { return person; }
 
  private:
   kj::AsyncIoContext& io;
+  StdinConsole person;
   kj::Vector<kj::Own<CapConnection>> connections;
 };
 
