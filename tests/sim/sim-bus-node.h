@@ -29,6 +29,9 @@ class SimBusNode {
   ~SimBusNode() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(SimBusNode);
 
+  // What the next process is configured with.
+  void configure(kj::StringPtr newToml) { toml = kj::str(newToml); }
+
   // The process; stop() is a kill.
   void start();
   void stop();
