@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "tools/nexusctl/audit-tail-command.h"
+#include "tools/nexusctl/bus-fetch-image-command.h"
 #include "tools/nexusctl/bus-identity-commands.h"
 #include "tools/nexusctl/bus-pairing-commands.h"
 #include "tools/nexusctl/bus-peers-command.h"
-#include "tools/nexusctl/bus-fetch-image-command.h"
 #include "tools/nexusctl/bus-ping-command.h"
 #include "tools/nexusctl/policy-config-commands.h"
 #include "tools/nexusctl/policy-diff-command.h"
