@@ -91,6 +91,20 @@ struct Dsoftbusd {
   # The IPv6 group of each link, beside multicastGroup.
   links @22 :List(Text);
   # The imports that are networks (each a NetworkManager): the node listens and announces itself on every one. Without it: "net".
+  offers @28 :List(Offer);
+  # Local services that other nodes may call through Cap'n Proto RPC, as the rules for "rpc:NAME" say; at most 16.
+
+  struct Offer {
+    name @0 :Text;
+    # Other nodes ask for this name. 1 to 40 characters of a-z, 0-9, '-', '.' and '_'.
+    import @1 :Text;
+    # The import of the daemon that the calls go to (--import); empty: the name.
+    schema @2 :Text;
+    # "samgr", "bundlemgr", or the path of a compiled schema (capnp compile -o- FILE.capnp > PATH), read at the start, at most 4 MiB; empty:
+    # the name.
+    interface @3 :Text;
+    # Which interface of the schema, "Notes"; may be empty when it has only one.
+  }
 
   candidate @19 :List(Rule);
   # Dry run: a whole policy table beside `policy`. It decides nothing; where it would decide otherwise is counted and audited. Present,
@@ -132,7 +146,8 @@ struct Dsoftbusd {
     service @1 :Text;
     operations @2 :List(Text);
     # "resolve-status" for samgrd; "list", "query", "fetch-image" for bundlemgrd; "stat", "open", "read", "close" for packagefsd; "put",
-    # "get", "del", "list", "sync" for statefsd; "open" for "stream:NAME", a stream of that name which the peer opens to this node.
+    # "get", "del", "list", "sync" for statefsd; "open" for "stream:NAME", a stream of that name which the peer opens to this node;
+    # names of methods for "rpc:NAME", an offer.
   }
 }
 

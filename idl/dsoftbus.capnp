@@ -92,12 +92,19 @@ interface PeerSession {
 
   openStream @3 (name :Text, priority :UInt8 = 4) -> (outcome :StreamOutcome, stream :MuxStream, auditId :UInt64);
   # Opens a stream to the peer and waits until the peer has taken or refused it. name: 1 to 64 visible ASCII characters; priority: 0
-  # (served first) to 7; anything else is FAILED. The peer takes it if a rule there lets this node open that name;
-  # with the outcome denied, auditId is that of its record there.
+  # (served first) to 7; anything else is FAILED, and so is a name that begins with "rpc:". The peer takes it if a rule there lets this node
+  # open that name; with the outcome denied, auditId is that of its record there.
 
   acceptStream @4 () -> (name :Text, priority :UInt8, stream :MuxStream);
   # The next stream that the peer opens to this node, and that a rule here lets it open; whoever waits longest gets it. At most 16 calls
   # of a session wait, one more is OVERLOADED. Cancelling a call that waits loses no stream.
+
+  rpc @5 (service :Text, priority :UInt8 = 2) -> (outcome :StreamOutcome, service :Capability, auditId :UInt64);
+  # A service that the peer offers, to be cast to its interface. Every reference that this method gives is a stream of its own and ends with
+  # it. Parameters and results are data: a call or answer with a capability in it is FAILED, and no capability crosses. Each at most 256 KiB;
+  # 32 calls at once, one more is OVERLOADED; an answer that takes longer than 15 s too. A refusal of the peer is FAILED, or OVERLOADED for
+  # its rate, with the id of the audit record there. DISCONNECTED when the session ends, or while the service is being restarted: ask again.
+  # service: 1 to 40 characters of a-z, 0-9, '-', '.', '_', else FAILED. denied: no rule at the peer names this node and "rpc:SERVICE"; auditId as above.
 
   enum StreamOutcome {
     ok @0;

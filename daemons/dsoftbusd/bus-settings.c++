@@ -82,10 +82,11 @@ class Checker {
   }
 
   kj::OneOf<kj::Array<PolicyRule>, SettingsError> rules(capnp::List<config::Dsoftbusd::Rule>::Reader list,
-                                                        kj::ArrayPtr<const TrustedPeer> peers) {
+                                                        kj::ArrayPtr<const TrustedPeer> peers,
+                                                        const RpcCatalog& offers) {
     kj::Vector<PolicyRule> rules;
     for (auto entry : list) {
-      auto wrong = checkRule(entry, peers);
+      auto wrong = checkRule(entry, peers, offers);
       KJ_IF_MAYBE (e, wrong) return kj::mv(*e);
       auto operations = KJ_MAP(operation, entry.getOperations()) {
         return kj::str(operation);
@@ -147,6 +148,13 @@ class Checker {
     return names.releaseAsArray();
   }
 
+  // Before rules().
+  kj::OneOf<RpcCatalog, SettingsError> checkedOffers(ReadOffers readOffers) {
+    auto result = readOffers(config.getOffers());
+    KJ_IF_MAYBE (wrong, result.tryGet<kj::String>()) return error(*wrong);
+    return kj::mv(result.get<RpcCatalog>());
+  }
+
   bool usesTestKeys = false;
 
  private:
@@ -196,6 +204,10 @@ class Checker {
       return error("a policy rule for ", rule.getPeer(), " names \"", rule.getService(),
                    "\": streams of a service are ruled by its name; write service = \"bundlemgrd\" and the operation");
     }
+    if (rule.getService().slice(STREAM_SERVICE_PREFIX.size()).startsWith(RPC_SERVICE_PREFIX)) {
+      return error("a policy rule for ", rule.getPeer(), " names \"", rule.getService(),
+                   "\": streams for calls are a service of their own; write service = \"rpc:NAME\" and the methods");
+    }
     if (!isMuxStreamName(rule.getService().slice(STREAM_SERVICE_PREFIX.size()).asArray())) {
       return error("a policy rule for ", rule.getPeer(), " names \"", rule.getService(),
                    "\": the name of a stream has 1 to 64 visible ASCII characters");
@@ -208,11 +220,22 @@ class Checker {
     return nullptr;
   }
 
-  kj::Maybe<SettingsError> checkRule(config::Dsoftbusd::Rule::Reader rule, kj::ArrayPtr<const TrustedPeer> peers) {
+  kj::Maybe<SettingsError> checkRpcRule(config::Dsoftbusd::Rule::Reader rule, const RpcCatalog& offers) {
+    auto operations = KJ_MAP(o, rule.getOperations()) {
+      return kj::StringPtr(o);
+    };
+    return offers.checkRule(rule.getService(), operations).map([&](const kj::String& wrong) {
+      return error("a policy rule for ", rule.getPeer(), " ", wrong);
+    });
+  }
+
+  kj::Maybe<SettingsError> checkRule(config::Dsoftbusd::Rule::Reader rule, kj::ArrayPtr<const TrustedPeer> peers,
+                                     const RpcCatalog& offers) {
     bool known = config.getTrustFile().size() > 0;  // then it may be, or become, a paired peer
     for (auto& peer : peers) known = known || peer.name == rule.getPeer();
     if (!known) return error("a policy rule names the peer \"", rule.getPeer(), "\", which has no trust entry");
     if (rule.getService().startsWith(STREAM_SERVICE_PREFIX)) return checkStreamRule(rule);
+    if (rule.getService().startsWith(RPC_SERVICE_PREFIX)) return checkRpcRule(rule, offers);
     KJ_IF_MAYBE (service, findRemoteService(rule.getService())) {
       if (rule.getOperations().size() == 0) {
         return error("the policy rule for ", rule.getPeer(), " and ", rule.getService(), " names no operation");
@@ -228,7 +251,7 @@ class Checker {
     }
     auto there = kj::strArray(KJ_MAP(s, remoteServices()) { return s.name; }, ", ");
     return error("a policy rule for ", rule.getPeer(), " names the service \"", rule.getService(),
-                 "\"; there are: ", there, ", and stream:NAME");
+                 "\"; there are: ", there, ", rpc:NAME and stream:NAME");
   }
 
   kj::Maybe<SettingsError> addGroup(AnnounceSettings& settings, kj::StringPtr key, kj::StringPtr text,
@@ -261,8 +284,12 @@ class Checker {
 
 }  // namespace
 
+kj::OneOf<RpcCatalog, kj::String> builtInOffers(OfferList offers) {
+  return checkOffers(offers, [](kj::StringPtr) { return kj::str("no files are read here"); });
+}
+
 kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader config, ReadSeed readSeed,
-                                                    const LoadTime& now) {
+                                                    const LoadTime& now, ReadOffers readOffers) {
   Checker checker(config, now);
   auto numbers = checker.checkNumbers();
   KJ_IF_MAYBE (wrong, numbers) return kj::mv(*wrong);
@@ -272,9 +299,12 @@ kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader co
   auto trust = checker.trust(own);
   KJ_IF_MAYBE (wrong, trust.tryGet<SettingsError>()) return kj::mv(*wrong);
   auto& peers = trust.get<kj::Array<TrustedPeer>>();
-  auto rules = checker.rules(config.getPolicy(), peers);
+  auto offers = checker.checkedOffers(kj::mv(readOffers));
+  KJ_IF_MAYBE (wrong, offers.tryGet<SettingsError>()) return kj::mv(*wrong);
+  auto& catalog = offers.get<RpcCatalog>();
+  auto rules = checker.rules(config.getPolicy(), peers, catalog);
   KJ_IF_MAYBE (wrong, rules.tryGet<SettingsError>()) return kj::mv(*wrong);
-  auto candidate = checker.rules(config.getCandidate(), peers);
+  auto candidate = checker.rules(config.getCandidate(), peers, catalog);
   KJ_IF_MAYBE (wrong, candidate.tryGet<SettingsError>()) return kj::mv(*wrong);
   kj::Maybe<kj::Array<PolicyRule>> dryRun;
   if (config.hasCandidate()) dryRun = kj::mv(candidate.get<kj::Array<PolicyRule>>());
@@ -297,6 +327,7 @@ kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader co
                      .trustFile = kj::str(config.getTrustFile()),
                      .rules = kj::mv(rules.get<kj::Array<PolicyRule>>()),
                      .candidate = kj::mv(dryRun),
+                     .offers = kj::mv(catalog),
                      .ratePerSecond = config.getRatePerSecond(),
                      .rateBurst = config.getRateBurst()};
 }

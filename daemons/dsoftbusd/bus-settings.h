@@ -8,6 +8,7 @@
 #include "daemons/dsoftbusd/discovery.h"
 #include "daemons/dsoftbusd/identity.h"
 #include "daemons/dsoftbusd/proxy-policy.h"
+#include "daemons/dsoftbusd/schema-rpc/schema-file.h"
 #include "daemons/dsoftbusd/trust/trust-grace.h"
 #include "idl/config.capnp.h"
 
@@ -27,6 +28,7 @@ struct BusSettings {
   kj::String trustFile;  // empty: none
   kj::Array<PolicyRule> rules;
   kj::Maybe<kj::Array<PolicyRule>> candidate;  // of a dry run
+  RpcCatalog offers;
   kj::uint ratePerSecond = 0, rateBurst = 0;
 };
 
@@ -38,7 +40,12 @@ constexpr size_t MAX_LINKS = 8;
 
 // readSeed: the seed in the identity file of that path, or what is wrong with the file. now: for the graces of keys.
 using ReadSeed = kj::FunctionParam<kj::OneOf<SecretBytes, SettingsError>(kj::StringPtr path)>;
+// What the offers are, or what is wrong with them; checkOffers with the files of a disk, or what is known already.
+using OfferList = capnp::List<config::Dsoftbusd::Offer>::Reader;
+using ReadOffers = kj::FunctionParam<kj::OneOf<RpcCatalog, kj::String>(OfferList offers)>;
+kj::OneOf<RpcCatalog, kj::String> builtInOffers(OfferList offers);  // those that need no file
+
 kj::OneOf<BusSettings, SettingsError> checkSettings(config::Dsoftbusd::Reader config, ReadSeed readSeed,
-                                                    const LoadTime& now);
+                                                    const LoadTime& now, ReadOffers readOffers = builtInOffers);
 
 }  // namespace nexus

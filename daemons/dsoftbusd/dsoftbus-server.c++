@@ -6,6 +6,7 @@
 #include "daemons/dsoftbusd/peer-report.h"
 #include "daemons/dsoftbusd/policy/policy-state.h"
 #include "daemons/dsoftbusd/resume/stream-registration-server.h"
+#include "daemons/dsoftbusd/schema-rpc/rpc-import.h"
 
 namespace nexus {
 
@@ -13,6 +14,7 @@ namespace {
 
 void checkStreamArguments(kj::StringPtr name, kj::byte priority) {
   KJ_REQUIRE(isMuxStreamName(name.asArray()), "the name of a stream has 1 to 64 visible ASCII characters");
+  KJ_REQUIRE(!RpcExporter::isForCalls(name), "streams for calls are opened by rpc()", name);
   KJ_REQUIRE(priority < MUX_PRIORITIES, "the priority is 0 to 7", priority);
 }
 
@@ -75,6 +77,26 @@ class PeerSessionImpl final : public idl::PeerSession::Server {
           context.getResults().setStream(newMuxStreamServer(kj::mv(stream)));
         }
       }
+    }
+  }
+
+  kj::Promise<void> rpc(RpcContext context) override {
+    auto params = context.getParams();
+    auto service = params.getService();
+    KJ_REQUIRE(isRpcServiceName(service.asArray()),
+               "the name of a service has 1 to 40 characters of a-z, 0-9, '-', '.', '_'", service);
+    auto name = session->mux().uniqueName(kj::str(RPC_SERVICE_PREFIX, service));
+    auto opened = session->mux().open(name, params.getPriority());
+    KJ_IF_MAYBE (stream, opened.tryGet<kj::Own<MuxStream>>()) {
+      auto refused = co_await (*stream)->whenTaken();
+      KJ_IF_MAYBE (reason, refused) {
+        context.getResults().setOutcome(streamOutcome(*reason));
+        context.getResults().setAuditId((*stream)->resetAuditId());
+      } else {
+        context.getResults().setService(newRemoteService(kj::mv(*stream), timer));
+      }
+    } else {
+      context.getResults().setOutcome(StreamOutcome::TOO_MANY_STREAMS);
     }
   }
 

@@ -25,6 +25,20 @@ kj::Array<RemoteProxy::Backend> backends(Dsoftbusd::Imports& imports, kj::Timer&
   return list.releaseAsArray();
 }
 
+kj::Array<RpcExporter::Offer> offersOf(const RpcCatalog& catalog,
+                                       kj::Function<capnp::Capability::Client(kj::StringPtr)>& import) {
+  return KJ_MAP(service, catalog.services()) {
+    return RpcExporter::Offer{service, [&] { return import(service.import()); }};
+  };
+}
+
+kj::Function<capnp::Capability::Client(kj::StringPtr)> namedImports(Dsoftbusd::Imports& imports) {
+  KJ_IF_MAYBE (named, imports.named) return kj::mv(*named);
+  return [](kj::StringPtr name) -> capnp::Capability::Client {
+    return KJ_EXCEPTION(FAILED, "there is no import of that name", name);
+  };
+}
+
 Announce announceOf(const BusSettings& settings) {
   auto services = KJ_MAP(name, settings.services) {
     return kj::str(name);
@@ -46,7 +60,9 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
       keeper(kj::mv(settings.trust), settings.maxTrustedPeers, imports.trustStore),
       trust(keeper.merged()),
       proxy(timer, policy, rate, auditLog, proxyObserver, backends(imports, timer)),
-      context{settings.identity, timer, entropy, proxy, auditLog, observer, limits},
+      namedImport(namedImports(imports)),
+      exporter(timer, proxy, settings.nodeName, offersOf(settings.offers, namedImport)),
+      context{settings.identity, timer, entropy, proxy, auditLog, observer, limits, exporter},
       bus(context, trust),
       discovery(timer, kj::mv(settings.discovery), announceOf(settings), settings.links, trust, auditLog, observer,
                 [this](kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes) {
@@ -119,8 +135,8 @@ idl::BusTrust::Client Dsoftbusd::newTrustClient() {
 
 idl::DSoftBus::Client Dsoftbusd::newBusClient() {
   return newDSoftBusServer(
-      bus, discovery, auditLog, timer, [this] { return PolicyTable{trust.all(), policy.rules(), policy}; },
-      kj::addRef(*clients));
+      bus, discovery, auditLog, timer,
+      [this] { return PolicyTable{trust.all(), policy.rules(), policy, &settings.offers}; }, kj::addRef(*clients));
 }
 
 // ---- status
@@ -184,6 +200,9 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   add("client.registrationsNow", clients->registrations);
   add("client.registrationsRefused", clients->refusedRegistrations);
   add("client.streamsResumed", clients->streamsResumed);
+  auto& r = exporter.counters();
+  add("rpc.streams", r.streams), add("rpc.refusedStreams", r.refusedStreams), add("rpc.refusedCalls", r.refusedCalls);
+  add("rpc.brokenStreams", r.brokenStreams), add("rpc.withheldAnswers", r.withheldAnswers);
   add("audit.dropped", auditLog.droppedCount()), add("audit.unlogged", auditLog.unloggedCount());
   auto& dry = policy.counters();
   add("policy.generationNow", policy.generation()), add("policy.dryRunNow", policy.candidate() != nullptr);

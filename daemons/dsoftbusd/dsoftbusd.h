@@ -28,6 +28,8 @@ class Dsoftbusd {
     kj::Maybe<kj::Function<idl::Packagefs::Client()>> packagefs = nullptr;
     kj::Maybe<kj::Function<idl::Statefs::Client()>> statefs = nullptr;
     kj::Maybe<TrustStore&> trustStore = nullptr;  // of the paired peers; without it none can be paired
+    // The import of that name over its present connection, for settings.offers; not null if there are any.
+    kj::Maybe<kj::Function<capnp::Capability::Client(kj::StringPtr)>> named = nullptr;
   };
 
   // imports.networks and trustStore, timer, entropy and the observers outlive this. FAILED with a sentence when the
@@ -50,6 +52,7 @@ class Dsoftbusd {
   idl::Status::Client newStatusClient();
   idl::BusTrust::Client newTrustClient();
 
+  const RpcCatalog& offers() const { return settings.offers; }
   Bus& sessions() { return bus; }
   const Discovery& peers() const { return discovery; }
   const AuditLog& audit() const { return auditLog; }
@@ -77,6 +80,8 @@ class Dsoftbusd {
   TrustKeeper keeper;
   TrustTable trust;
   RemoteProxy proxy;
+  kj::Function<capnp::Capability::Client(kj::StringPtr)> namedImport;
+  RpcExporter exporter;
   LinkContext context;
   Bus bus;
   Discovery discovery;

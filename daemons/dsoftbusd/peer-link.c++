@@ -362,23 +362,33 @@ kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::
 }
 
 MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
-  auto decision = context.proxy.mayOpenStream({true, trusted.name, openedBy.deviceId}, name);
+  RemoteCaller caller{true, trusted.name, openedBy.deviceId};
+  if (RpcExporter::isForCalls(name)) {
+    KJ_IF_MAYBE (exporter, context.exporter) return exporter->mayOpen(caller, name);
+  }
+  auto decision = context.proxy.mayOpenStream(caller, name);
   return {decision.allowed, decision.auditId, decision.served};
-}
-
-kj::Promise<void> PeerLink::serveStream(kj::Own<MuxStream> stream) {
-  auto name = kj::str(stream->name());
-  return context.proxy.serveStream({true, trusted.name, openedBy.deviceId}, kj::mv(name), kj::mv(stream));
 }
 
 size_t PeerLink::recheckStreams() {
   KJ_IF_MAYBE (session, running) {
     return (*session)->mux().recheck([this](kj::StringPtr name) -> MuxAdmission {
-      auto decision = context.proxy.mayKeepStream({true, trusted.name, openedBy.deviceId}, name);
+      RemoteCaller caller{true, trusted.name, openedBy.deviceId};
+      if (RpcExporter::isForCalls(name)) {
+        KJ_IF_MAYBE (exporter, context.exporter) return exporter->mayKeep(caller, name);
+      }
+      auto decision = context.proxy.mayKeepStream(caller, name);
       return {decision.allowed, decision.auditId};
     });
   }
   return 0;
+}
+
+kj::Promise<void> PeerLink::serveStream(kj::Own<MuxStream> stream) {
+  auto name = kj::str(stream->name());
+  RemoteCaller caller{true, trusted.name, openedBy.deviceId};
+  if (RpcExporter::isForCalls(name)) return KJ_ASSERT_NONNULL(context.exporter).serve(caller, name, kj::mv(stream));
+  return context.proxy.serveStream(caller, kj::mv(name), kj::mv(stream));
 }
 
 void PeerLink::taskFailed(kj::Exception&& exception) {

@@ -15,6 +15,7 @@
 #include "daemons/dsoftbusd/bus-observer.h"
 #include "daemons/dsoftbusd/handshake.h"
 #include "daemons/dsoftbusd/peer-routes.h"
+#include "daemons/dsoftbusd/schema-rpc/rpc-export.h"
 #include "daemons/dsoftbusd/session.h"
 #include "daemons/dsoftbusd/trust-table.h"
 
@@ -41,6 +42,7 @@ struct LinkContext {
   AuditLog& audit;
   BusObserver& observer;
   LinkLimits limits{};
+  kj::Maybe<RpcExporter&> exporter{};  // null: this node offers nothing
 };
 
 // Made with kj::refcounted.

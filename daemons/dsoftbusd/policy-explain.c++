@@ -1,5 +1,7 @@
 #include "daemons/dsoftbusd/policy-explain.h"
 
+#include <kj/debug.h>
+
 #include "daemons/dsoftbusd/mux/mux-frame.h"
 #include "daemons/dsoftbusd/remote-services.h"
 
@@ -24,9 +26,15 @@ bool namesOperation(const PolicyRule& rule, kj::StringPtr operation) {
   return false;
 }
 
+// Not of a method, but of a stream for the calls of a service: of the records of the audit log.
+bool isOpening(const PolicyQuestion& q) {
+  return q.service.startsWith(RPC_SERVICE_PREFIX) && q.operation == RPC_OPENING;
+}
+
 kj::Maybe<Mismatch> mismatchOf(const PolicyRule& rule, const PolicyQuestion& question) {
   if (rule.peer != question.peer) return Mismatch::PEER;
   if (rule.service != question.service) return Mismatch::SERVICE;
+  if (isOpening(question)) return nullptr;  // any method will do
   if (!namesOperation(rule, question.operation)) return Mismatch::OPERATION;
   return nullptr;
 }
@@ -45,6 +53,29 @@ PolicyAnswer answer(Reason reason, kj::String sentence) {
   return answer;
 }
 
+kj::Maybe<PolicyAnswer> beyondTheTableForCalls(const PolicyTable& table, const PolicyQuestion& q) {
+  RpcCatalog nothing;
+  auto& offers = table.offers == nullptr ? nothing : *table.offers;
+  KJ_IF_MAYBE (service, offers.findPolicyName(q.service)) {
+    if (isOpening(q)) return nullptr;
+    KJ_IF_MAYBE (method, service->find(q.operation)) {
+      KJ_IF_MAYBE (why, method->withheld) {
+        return answer(Reason::NOT_OFFERED, kj::str(q.service, " does not offer ", quoted(q.operation),
+                                                   " to other nodes: ", *why, "; it offers: ", service->offered()));
+      }
+      return nullptr;
+    }
+    return answer(Reason::NOT_OFFERED,
+                  kj::str(q.service, " has no method ", quoted(q.operation), "; it offers: ", service->offered()));
+  }
+  if (offers.services().size() == 0) {
+    return answer(Reason::UNKNOWN_SERVICE, kj::str("no [[dsoftbusd.offers]] entry offers ", quoted(q.service),
+                                                   ", or any other service for calls"));
+  }
+  return answer(Reason::UNKNOWN_SERVICE,
+                kj::str("no [[dsoftbusd.offers]] entry offers ", quoted(q.service), "; there are: ", offers.names()));
+}
+
 // What no rule can change; null when the table decides.
 kj::Maybe<PolicyAnswer> beyondTheTable(const PolicyTable& table, const PolicyQuestion& q) {
   if (!isTrusted(table.peers, q.peer)) {
@@ -58,6 +89,7 @@ kj::Maybe<PolicyAnswer> beyondTheTable(const PolicyTable& table, const PolicyQue
     if (q.operation == STREAM_OPERATION) return nullptr;
     return answer(Reason::NOT_OFFERED, kj::str("the only operation of a stream is ", STREAM_OPERATION));
   }
+  if (q.service.startsWith(RPC_SERVICE_PREFIX)) return beyondTheTableForCalls(table, q);
   KJ_IF_MAYBE (service, findRemoteService(q.service.asArray())) {
     if (service->offers(q.operation)) return nullptr;
     return answer(Reason::NOT_OFFERED,
@@ -69,7 +101,7 @@ kj::Maybe<PolicyAnswer> beyondTheTable(const PolicyTable& table, const PolicyQue
   };
   return answer(Reason::UNKNOWN_SERVICE,
                 kj::str("there is no service ", quoted(q.service),
-                        " for other nodes; there are: ", kj::strArray(all, ", "), ", and stream:NAME"));
+                        " for other nodes; there are: ", kj::strArray(all, ", "), ", rpc:NAME and stream:NAME"));
 }
 
 // A name as a TOML basic string.
@@ -118,6 +150,25 @@ kj::StringPtr verdictSentence(CallStatus verdict) {
   return "a verdict that is not known here"_kj;
 }
 
+// The same for calls of the services "rpc:NAME", where it differs.
+kj::StringPtr callSentence(CallStatus verdict) {
+  switch (verdict) {
+    case CallStatus::MALFORMED:
+      return "there is no such method, or the parameters hold a capability or are broken; the policy was not asked"_kj;
+    case CallStatus::OVERSIZED:
+      return "the parameters are larger than 256 KiB; the policy was not asked"_kj;
+    case CallStatus::RATE_LIMITED:
+      return "the peer called more often than ratePerSecond and rateBurst allow, or has too many calls or streams open;"
+             " the policy was not asked"_kj;
+    case CallStatus::BACKEND_FAILED:
+      return "the policy allowed it, but the service failed, is not running, or answered with a capability"_kj;
+    case CallStatus::REPLY_OVERSIZED:
+      return "the policy allowed it, but the answer is larger than 256 KiB"_kj;
+    default:
+      return verdictSentence(verdict);
+  }
+}
+
 void fillRule(const PolicyTable& table, size_t index, idl::PolicyExplanation::Rule::Builder out) {
   auto& rule = table.rules[index];
   out.setIndex(index);
@@ -142,6 +193,20 @@ void PolicyAnswer::toIdl(const PolicyTable& table, idl::PolicyExplanation::Build
   out.setToAllow(toAllow);
 }
 
+namespace {
+
+// Which methods a rule should name, only its author knows.
+PolicyAnswer deniedOpening(const PolicyTable& table, const PolicyQuestion& q,
+                           kj::Array<PolicyAnswer::Considered> considered) {
+  auto& service = KJ_ASSERT_NONNULL(table.offers->findPolicyName(q.service));
+  auto denied = answer(Reason::NO_RULE, kj::str("no rule names ", quoted(q.service), " for ", quoted(q.peer),
+                                                "; add one with the methods that it needs, of: ", service.offered()));
+  denied.considered = kj::mv(considered);
+  return denied;
+}
+
+}  // namespace
+
 PolicyAnswer explainPolicy(const PolicyTable& table, const PolicyQuestion& q) {
   auto beyond = beyondTheTable(table, q);
   KJ_IF_MAYBE (reason, beyond) return kj::mv(*reason);
@@ -150,11 +215,14 @@ PolicyAnswer explainPolicy(const PolicyTable& table, const PolicyQuestion& q) {
     KJ_IF_MAYBE (mismatch, mismatchOf(table.rules[i], q)) {
       considered.add(PolicyAnswer::Considered{i, *mismatch});
     } else {
-      auto allowed = answer(Reason::RULE, kj::str("rule ", i, " names peer, service and operation"));
+      auto what = isOpening(q) ? "peer and service, and each call is decided by its method"_kj
+                               : "peer, service and operation"_kj;
+      auto allowed = answer(Reason::RULE, kj::str("rule ", i, " names ", what));
       allowed.rule = i;
       return allowed;
     }
   }
+  if (isOpening(q)) return deniedOpening(table, q, considered.releaseAsArray());
   auto denied = answer(Reason::NO_RULE, kj::str("no rule allows ", quoted(q.operation), " of ", quoted(q.service),
                                                 " to ", quoted(q.peer), "; what no rule allows is denied"));
   denied.considered = considered.releaseAsArray();
@@ -167,7 +235,8 @@ PolicyAnswer explainDecision(const PolicyTable& table, const AuditEntry& entry) 
     return answer(Reason::OTHER_CHECK, kj::str("no call: this node's own configuration; ", entry.change));
   }
   if (entry.verdict != CallStatus::OK && entry.verdict != CallStatus::DENIED) {
-    return answer(Reason::OTHER_CHECK, kj::str(verdictSentence(entry.verdict)));
+    bool call = entry.service.startsWith(RPC_SERVICE_PREFIX);
+    return answer(Reason::OTHER_CHECK, kj::str(call ? callSentence(entry.verdict) : verdictSentence(entry.verdict)));
   }
   if (entry.service.size() >= AuditLog::MAX_TEXT) {
     return answer(Reason::OTHER_CHECK,

@@ -4,6 +4,7 @@
 // all questions); decides nothing itself. Knows nothing of sessions, rates or frames.
 #include "daemons/dsoftbusd/audit-log.h"
 #include "daemons/dsoftbusd/policy/live-policy.h"
+#include "daemons/dsoftbusd/schema-rpc/rpc-catalog.h"
 #include "daemons/dsoftbusd/trust-table.h"
 #include "idl/dsoftbus.capnp.h"
 
@@ -14,6 +15,7 @@ struct PolicyTable {
   kj::ArrayPtr<const TrustedPeer> peers;
   kj::ArrayPtr<const PolicyRule> rules;
   kj::Maybe<const LivePolicy&> live = nullptr;  // of a running node: the one whose rules these are
+  const RpcCatalog* offers = nullptr;           // null: nothing is offered as "rpc:NAME"
 };
 
 struct PolicyQuestion {

@@ -96,6 +96,65 @@ StreamDecision RemoteProxy::mayOpenStream(const RemoteCaller& caller, kj::String
   return {verdict == CallStatus::OK, id, q.served};
 }
 
+RemoteProxy::Admission::Admission(RemoteProxy& proxy, const RemoteCaller& caller, kj::StringPtr service,
+                                  kj::StringPtr operation, size_t requestBytes)
+    : proxy(proxy),
+      caller(kj::str(caller.name)),
+      service(kj::str(service)),
+      operation(kj::str(operation)),
+      requestBytes(requestBytes) {}
+
+RemoteProxy::Admission::~Admission() noexcept(false) {
+  if (id == 0) settle(CallStatus::CANCELLED);
+}
+
+uint64_t RemoteProxy::Admission::settle(CallStatus verdict) {
+  KJ_ASSERT(id == 0);
+  proxy.counts[uint16_t(verdict)]++;
+  return id = proxy.audit.append(caller, service, operation, verdict, requestBytes, decidedBy);
+}
+
+kj::Own<RemoteProxy::Admission> RemoteProxy::admitCall(const RemoteCaller& caller, kj::StringPtr service,
+                                                       kj::StringPtr operation, size_t requestBytes, CallStatus found) {
+  auto admission = kj::heap<Admission>(*this, caller, service, operation, requestBytes);
+  auto verdict = found;
+  if (!caller.authenticated) {
+    verdict = CallStatus::UNAUTHENTICATED;
+  } else if (!rate.tryTake(caller.name, timer.now())) {
+    verdict = CallStatus::RATE_LIMITED;
+  } else if (found == CallStatus::OK && !allows(caller.name, service, operation, admission->decidedBy)) {
+    verdict = CallStatus::DENIED;
+  }
+  if (verdict != CallStatus::OK) {
+    admission->refusal = verdict;
+    admission->settle(verdict);
+  }
+  return admission;
+}
+
+StreamDecision RemoteProxy::mayOpenCalls(const RemoteCaller& caller, kj::StringPtr service, kj::StringPtr operation,
+                                         CallStatus found) {
+  auto verdict = found;
+  AuditPolicy decidedBy;
+  if (!caller.authenticated) {
+    verdict = CallStatus::UNAUTHENTICATED;
+  } else if (!rate.tryTake(caller.name, timer.now())) {
+    verdict = CallStatus::RATE_LIMITED;
+  } else if (found == CallStatus::OK) {
+    decidedBy = {policy.generation(), DryRunVerdict::SAME};
+    if (!policy.names(caller.name, service)) verdict = CallStatus::DENIED;
+  }
+  counts[uint16_t(verdict)]++;
+  return {verdict == CallStatus::OK, audit.append(caller.name, service, operation, verdict, 0, decidedBy)};
+}
+
+StreamDecision RemoteProxy::mayKeepCalls(const RemoteCaller& caller, kj::StringPtr service, kj::StringPtr operation) {
+  if (caller.authenticated && policy.names(caller.name, service)) return {true, 0};
+  counts[uint16_t(CallStatus::DENIED)]++;
+  AuditPolicy decidedBy{policy.generation(), DryRunVerdict::SAME};
+  return {false, audit.append(caller.name, service, operation, CallStatus::DENIED, 0, decidedBy)};
+}
+
 StreamDecision RemoteProxy::mayKeepStream(const RemoteCaller& caller, kj::StringPtr name) {
   StreamQuestion q(name);
   if (caller.authenticated && policy.allows(caller.name, q.service, q.operation)) return {true, 0, q.served};

@@ -101,6 +101,45 @@ class RemoteProxy {
   // Serves a stream that mayOpenStream() let in as served; never fails. Dropping the promise ends it.
   kj::Promise<void> serveStream(RemoteCaller caller, kj::String name, kj::Own<kj::AsyncIoStream> stream);
 
+  // One call that is no frame (schema-rpc/), from its arrival to its one audit record. Dropping an open one records it
+  // as CANCELLED.
+  class Admission {
+   public:
+    Admission(RemoteProxy& proxy, const RemoteCaller& caller, kj::StringPtr service, kj::StringPtr operation,
+              size_t requestBytes);
+    ~Admission() noexcept(false);
+    KJ_DISALLOW_COPY_AND_MOVE(Admission);
+
+    // OK: to be forwarded and settled. Anything else: refused, and auditId() is the id of the record.
+    CallStatus verdict() const { return refusal.orDefault(CallStatus::OK); }
+    uint64_t auditId() const { return id; }
+
+    // Writes the record of an admitted call, once; its id.
+    uint64_t settle(CallStatus verdict);
+
+   private:
+    friend class RemoteProxy;
+    RemoteProxy& proxy;
+    kj::String caller, service, operation;
+    size_t requestBytes;
+    AuditPolicy decidedBy;
+    kj::Maybe<CallStatus> refusal;
+    uint64_t id = 0;  // 0: not settled
+  };
+
+  // The checks of handle() for such a call. found: OK, or what its receiver saw wrong with it; that counts after the
+  // rate and before the policy.
+  kj::Own<Admission> admitCall(const RemoteCaller& caller, kj::StringPtr service, kj::StringPtr operation,
+                               size_t requestBytes, CallStatus found = CallStatus::OK);
+
+  // Whether the caller may open a stream for calls of that service ("rpc:NAME"): any rule names the two. As
+  // mayOpenStream otherwise. found: as in admitCall.
+  StreamDecision mayOpenCalls(const RemoteCaller& caller, kj::StringPtr service, kj::StringPtr operation,
+                              CallStatus found = CallStatus::OK);
+
+  // As mayKeepStream, for a stream for calls.
+  StreamDecision mayKeepCalls(const RemoteCaller& caller, kj::StringPtr service, kj::StringPtr operation);
+
   // To be called when the session with the peer of that name has ended, for whatever reason: the backends forget it.
   void endSession(kj::StringPtr peer);
 

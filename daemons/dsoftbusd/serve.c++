@@ -9,6 +9,7 @@
 #include "daemons/dsoftbusd/identity-file.h"
 #include "daemons/dsoftbusd/policy/audit-file.h"
 #include "daemons/dsoftbusd/policy/bus-admin-server.h"
+#include "daemons/dsoftbusd/schema-rpc/read-schema.h"
 #include "daemons/dsoftbusd/trust/trust-file.h"
 #include "libs/nexus-net-os/daemon/sandbox.h"
 
@@ -27,7 +28,8 @@ class ImportedNetwork final : public NetworkSource {
 };
 
 BusSettings settingsOf(config::Dsoftbusd::Reader config, const LoadTime& now) {
-  auto checked = checkSettings(config, readIdentityFile, now);
+  auto checked = checkSettings(config, readIdentityFile, now,
+                               [](OfferList offers) { return checkOffers(offers, readSchemaFile); });
   KJ_IF_MAYBE (wrong, checked.tryGet<SettingsError>()) {
     kj::throwFatalException(badConfiguration(wrong->sentence));
   }
@@ -119,6 +121,9 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
     imports.trustStore = trustFile;
   }
   AuditOutput auditOutput(daemon, config);
+  for (auto& offer : settings.offers.services()) daemon.import(offer.import());  // says which option is missing
+  imports.named = kj::Function<capnp::Capability::Client(kj::StringPtr)>(
+      [&daemon](kj::StringPtr name) { return daemon.import(name).get<capnp::Capability>(); });
   Dsoftbusd node(kj::mv(settings), kj::mv(imports), daemon.timer(), daemon.entropy(), markers, markers);
 
   daemon.serve("bus", [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newBusClient(); });

@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 
+#include "daemons/dsoftbusd/schema-rpc/read-schema.h"
 #include "idl/config.capnp.h"
 #include "libs/nexus-net-os/daemon/config-loader.h"
 #include "libs/oslite-frames/bundlemgr-frames.h"
@@ -39,6 +40,13 @@ class SimBusNode::SamgrStandIn final : public idl::Samgr::Server {
     bool found = resolve.name == "bundlemgrd"_kj.asArray();
     context.getResults().setReply(
         sm::encodeReply(sm::Op::RESOLVE_STATUS, found ? sm::Status::OK : sm::Status::NOT_FOUND));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> resolveStatus(ResolveStatusContext context) override {
+    calls++;
+    bool found = context.getParams().getName() == "bundlemgrd";
+    context.getResults().setStatus(found ? idl::Samgr::Status::OK : idl::Samgr::Status::NOT_FOUND);
     return kj::READY_NOW;
   }
 
@@ -82,8 +90,10 @@ void SimBusNode::start() {
   auto wrong = loadConfig("test.toml", toml, "dsoftbusd", capnp::Schema::from<config::Dsoftbusd>(), message);
   KJ_IF_MAYBE (e, wrong) KJ_FAIL_REQUIRE("bad test configuration", e->message);
   auto config = message.getRoot<config::Dsoftbusd>().asReader();
-  auto checked = checkSettings(config, [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; },
-                               {kj::UNIX_EPOCH + (sim.timer.now() - kj::origin<kj::TimePoint>()), sim.timer.now()});
+  auto checked = checkSettings(
+      config, [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; },
+      {kj::UNIX_EPOCH + (sim.timer.now() - kj::origin<kj::TimePoint>()), sim.timer.now()},
+      [](OfferList offers) { return checkOffers(offers, readSchemaFile); });
   KJ_IF_MAYBE (e, checked.tryGet<SettingsError>()) KJ_FAIL_REQUIRE("bad test configuration", e->sentence);
 
   auto& p = process.emplace();
@@ -111,6 +121,12 @@ Dsoftbusd::Imports SimBusNode::imports(NetworkSource& source) {
   KJ_IF_MAYBE (statefs, services.statefs) {
     imports.statefs = kj::Function<idl::Statefs::Client()>([statefs] { return *statefs; });
   }
+  imports.named = kj::Function<capnp::Capability::Client(kj::StringPtr)>([this](kj::StringPtr import) {
+    if (import == "samgr") return capnp::Capability::Client(kj::heap<SamgrStandIn>(samgrCalls));
+    if (import == "bundlemgr") return capnp::Capability::Client(kj::heap<BundlemgrStandIn>(bundlemgrCalls));
+    KJ_IF_MAYBE (cap, named.find(import)) return *cap;
+    return capnp::Capability::Client(KJ_EXCEPTION(DISCONNECTED, "nobody serves the import", import));
+  });
   return imports;
 }
 

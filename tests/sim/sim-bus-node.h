@@ -2,6 +2,7 @@
 // One machine of the bus in memory: a whole dsoftbusd with stand-ins for samgrd and bundlemgrd, behind real Cap'n Proto
 // connections to the network in memory, so that its stack can be killed and its process restarted. Configured by the
 // same TOML as the daemon. Owned by a test.
+#include <kj/map.h>
 #include <kj/vector.h>
 
 #include "daemons/dsoftbusd/bus-markers.h"
@@ -40,6 +41,9 @@ class SimBusNode {
   void restartStack();
   void stopStack();
   void startStack();
+
+  // What is behind the import of that name, now or after a restart.
+  void serveImport(kj::StringPtr name, capnp::Capability::Client cap) { named.upsert(kj::str(name), kj::mv(cap)); }
 
   idl::DSoftBus::Client bus();
   Dsoftbusd& daemon() { return *KJ_ASSERT_NONNULL(process).node; }
@@ -81,6 +85,7 @@ class SimBusNode {
   FixedEntropy entropy;
   kj::Own<CapServer> stack;
   kj::Vector<kj::String> lines;
+  kj::HashMap<kj::String, capnp::Capability::Client> named;
   kj::Maybe<Process> process;
 
   Dsoftbusd::Imports imports(NetworkSource& source);

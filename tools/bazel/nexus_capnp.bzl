@@ -21,3 +21,15 @@ def nexus_capnp_library(name, src = None, deps = [], visibility = None):
         deps = deps + ["@capnproto//:capnp-rpc"],
         visibility = visibility or ["//visibility:public"],
     )
+
+def nexus_capnp_schema(name, schema, visibility = None):
+    """The compiled form of a schema, as `capnp compile -o-` writes it: for programs that read interfaces as data. schema: a nexus_capnp_library."""
+    native.genrule(
+        name = name + "_gen",
+        srcs = [schema.lstrip(":") + ".capnp", schema + "_schema", "@capnproto//:schemas"],
+        outs = [name],
+        tools = ["@capnproto//:capnp_tool"],
+        cmd = "inc=$$(dirname $$(dirname $$(echo $(locations @capnproto//:schemas) | cut -d' ' -f1))); " +
+              "$(location @capnproto//:capnp_tool) compile -I $$inc -I . -o- $(location %s.capnp) > $@" % schema.lstrip(":"),
+        visibility = visibility,
+    )

@@ -3,6 +3,7 @@
 #include <capnp/message.h>
 #include <kj/filesystem.h>
 
+#include "daemons/dsoftbusd/schema-rpc/read-schema.h"
 #include "libs/nexus-net-os/daemon/config-loader.h"
 
 namespace nexus::ctl {
@@ -17,7 +18,7 @@ class FileSource final : public PolicySource {
 
   kj::Promise<Report> explain(PolicyQuestion question,
                               kj::Function<Report(idl::PolicyExplanation::Reader)> each) override {
-    PolicyTable table{settings.trust, settings.rules};
+    PolicyTable table{settings.trust, settings.rules, nullptr, &settings.offers};
     capnp::MallocMessageBuilder message;
     auto out = message.initRoot<idl::PolicyExplanation>();
     explainPolicy(table, question).toIdl(table, out);
@@ -129,10 +130,12 @@ kj::OneOf<BusSettings, Report> readPolicyConfig(kj::StringPtr path) {
   auto error = loadConfig(path, text.get<kj::String>(), "dsoftbusd", capnp::Schema::from<config::Dsoftbusd>(), message);
   KJ_IF_MAYBE (e, error) return failure(Exit::BAD_CONFIG, e->message);
   // Whoever may read the policy may still not read the key; no rule depends on it.
-  auto settings =
-      checkSettings(message.getRoot<config::Dsoftbusd>().asReader(),
-                    [](kj::StringPtr) -> kj::OneOf<SecretBytes, SettingsError> { return SecretBytes(SEED_BYTES); },
-                    {kj::UNIX_EPOCH, kj::origin<kj::TimePoint>()});  // no rule depends on a grace either
+  auto settings = checkSettings(
+      message.getRoot<config::Dsoftbusd>().asReader(),
+      [](kj::StringPtr) -> kj::OneOf<SecretBytes, SettingsError> { return SecretBytes(SEED_BYTES); },
+      // no rule depends on a grace either
+      {kj::UNIX_EPOCH, kj::origin<kj::TimePoint>()},
+      [](OfferList offers) { return checkOffers(offers, readSchemaFile); });
   KJ_IF_MAYBE (wrong, settings.tryGet<SettingsError>()) return failure(Exit::BAD_CONFIG, wrong->sentence);
   return kj::mv(settings.get<BusSettings>());
 }

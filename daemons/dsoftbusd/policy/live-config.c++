@@ -78,7 +78,14 @@ kj::OneOf<LiveConfig::Checked, SettingsError> LiveConfig::check(kj::StringPtr na
   // The identity file is not opened again: which key this node has does not change while it runs.
   auto settings = checkSettings(
       message->getRoot<config::Dsoftbusd>().asReader(),
-      [](kj::StringPtr) -> kj::OneOf<SecretBytes, SettingsError> { return SecretBytes(SEED_BYTES); }, now());
+      [](kj::StringPtr) -> kj::OneOf<SecretBytes, SettingsError> { return SecretBytes(SEED_BYTES); }, now(),
+      // Nor the schema files: what is offered does not change either.
+      [this, &message](OfferList offers) -> kj::OneOf<RpcCatalog, kj::String> {
+        bool same = offers.size() == 0 ||
+                    sameValue(currentConfig(), message->getRoot<config::Dsoftbusd>().asReader(), "offers");
+        if (same) return node.offers().clone();
+        return kj::str("offers needs a restart: what is offered does not change while the node runs");
+      });
   KJ_IF_MAYBE (error, settings.tryGet<SettingsError>()) return kj::mv(*error);
   auto& good = settings.get<BusSettings>();
   for (auto& peer : good.trust) {

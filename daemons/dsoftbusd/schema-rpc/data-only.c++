@@ -1,0 +1,77 @@
+#include "daemons/dsoftbusd/schema-rpc/data-only.h"
+
+#include <kj/debug.h>
+#include <kj/vector.h>
+
+namespace nexus {
+
+namespace {
+
+constexpr size_t MAX_TYPES = 4096;  // struct types looked at for one method
+
+// Walks struct types, each once.
+class TypeWalk {
+ public:
+  kj::Maybe<kj::String> find(capnp::StructSchema schema) {
+    for (auto& known : seen) {
+      if (known == schema) return nullptr;
+    }
+    if (seen.size() >= MAX_TYPES) return kj::str("more than ", MAX_TYPES, " types");
+    seen.add(schema);
+    for (auto field : schema.getFields()) {
+      KJ_IF_MAYBE (inner, find(field.getType())) {
+        auto name = field.getProto().getName();
+        bool deeper = inner->size() > 0 && (*inner)[0] != ',';
+        return kj::str(name, deeper ? "." : "", *inner);
+      }
+    }
+    return nullptr;
+  }
+
+ private:
+  kj::Vector<capnp::StructSchema> seen;
+
+  kj::Maybe<kj::String> find(capnp::Type type) {
+    while (type.isList()) type = type.asList().getElementType();
+    if (type.isInterface()) return kj::str(", an interface");
+    if (type.isAnyPointer()) return kj::str(", an AnyPointer");
+    if (type.isStruct()) return find(type.asStruct());
+    return nullptr;
+  }
+};
+
+}  // namespace
+
+PayloadFault checkPayload(capnp::AnyPointer::Reader payload, size_t maxBytes) {
+  auto fault = PayloadFault::NONE;
+  // The walk over a message that its sender made up ends in an exception where that is broken.
+  auto broken = kj::runCatchingExceptions([&] {
+    auto size = payload.targetSize();
+    if (size.capCount > 0) {
+      fault = PayloadFault::CAPABILITY;
+    } else if (size.wordCount > maxBytes / sizeof(capnp::word)) {
+      fault = PayloadFault::TOO_LARGE;
+    }
+  });
+  return broken == nullptr ? fault : PayloadFault::BROKEN;
+}
+
+kj::StringPtr payloadFaultText(PayloadFault fault) {
+  switch (fault) {
+    case PayloadFault::NONE:
+      return "is plain data"_kj;
+    case PayloadFault::CAPABILITY:
+      return "holds a capability: only data crosses between nodes"_kj;
+    case PayloadFault::TOO_LARGE:
+      return "is too large"_kj;
+    case PayloadFault::BROKEN:
+      return "is not a well-formed message"_kj;
+  }
+  KJ_UNREACHABLE;
+}
+
+kj::Maybe<kj::String> findCapability(capnp::StructSchema schema) {
+  return TypeWalk().find(schema);
+}
+
+}  // namespace nexus

@@ -1,0 +1,46 @@
+#pragma once
+// Cap'n Proto RPC on one stream between two nodes, one end of it: the guard, the library's two-party network and RPC
+// system, with bounds. Owned by whoever opened or took the stream. Knows nothing of policy.
+#include "daemons/dsoftbusd/schema-rpc/rpc-guard.h"
+
+namespace nexus {
+
+struct RpcStreamLimits {
+  kj::uint maxCalls = 32;                           // of one stream at once
+  kj::uint maxCallsOfPeer = 64;                     // of one peer at once, over all its streams; at the serving end
+  kj::uint maxStreamsOfPeer = 16;                   // at the serving end
+  kj::uint maxQuestions = 128;                      // not yet closed by both ends, on one stream; more end it
+  size_t maxPayload = 256 * 1024;                   // bytes of parameters or results
+  size_t maxBacklog = 1024 * 1024;                  // bytes of answers that wait to be sent; then nothing more is read
+  int nestingLimit = 32;                            // levels of pointers
+  kj::Duration serviceDeadline = 10 * kj::SECONDS;  // for a service to answer
+  kj::Duration callDeadline = 15 * kj::SECONDS;     // for the peer to answer
+};
+
+class RpcConnection {
+ public:
+  // service: what a serving end offers; null for a calling end.
+  RpcConnection(kj::Own<kj::AsyncIoStream> stream, RpcEnd end, kj::Maybe<capnp::Capability::Client> service,
+                const RpcStreamLimits& limits);
+  ~RpcConnection() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(RpcConnection);
+
+  // The peer's service; at a calling end only. Its calls fail as DISCONNECTED once the connection has ended.
+  capnp::Capability::Client service() { return KJ_ASSERT_NONNULL(root); }
+
+  kj::Promise<void> whenEnded() { return network.onDisconnect(); }
+
+  // The peer sent what the rules forbid.
+  bool wasBroken() const { return guard.wasBroken(); }
+  size_t openQuestions() const { return guard.openQuestions(); }
+
+ private:
+  kj::Own<kj::AsyncIoStream> stream;
+  RpcGuard guard;
+  capnp::TwoPartyVatNetwork network;
+  capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
+  // Asked for once, as in rpc/cap-transport: an RpcSystem that has lost its connection must not be asked again.
+  kj::Maybe<capnp::Capability::Client> root;
+};
+
+}  // namespace nexus
