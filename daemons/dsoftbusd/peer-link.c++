@@ -358,26 +358,20 @@ void PeerLink::setState(State state, kj::StringPtr reason) {
 }
 
 kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) {
-  return context.proxy.handle({true, trusted.name, openedBy.deviceId}, service, frame);
+  return context.proxy.handle(caller(), service, frame);
 }
 
 MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
-  RemoteCaller caller{true, trusted.name, openedBy.deviceId};
-  if (RpcExporter::isForCalls(name)) {
-    KJ_IF_MAYBE (exporter, context.exporter) return exporter->mayOpen(caller, name);
-  }
-  auto decision = context.proxy.mayOpenStream(caller, name);
+  KJ_IF_MAYBE (exporter, exporterFor(name)) return exporter->mayOpen(caller(), name);
+  auto decision = context.proxy.mayOpenStream(caller(), name);
   return {decision.allowed, decision.auditId, decision.served};
 }
 
 size_t PeerLink::recheckStreams() {
   KJ_IF_MAYBE (session, running) {
     return (*session)->mux().recheck([this](kj::StringPtr name) -> MuxAdmission {
-      RemoteCaller caller{true, trusted.name, openedBy.deviceId};
-      if (RpcExporter::isForCalls(name)) {
-        KJ_IF_MAYBE (exporter, context.exporter) return exporter->mayKeep(caller, name);
-      }
-      auto decision = context.proxy.mayKeepStream(caller, name);
+      KJ_IF_MAYBE (exporter, exporterFor(name)) return exporter->mayKeep(caller(), name);
+      auto decision = context.proxy.mayKeepStream(caller(), name);
       return {decision.allowed, decision.auditId};
     });
   }
@@ -386,9 +380,8 @@ size_t PeerLink::recheckStreams() {
 
 kj::Promise<void> PeerLink::serveStream(kj::Own<MuxStream> stream) {
   auto name = kj::str(stream->name());
-  RemoteCaller caller{true, trusted.name, openedBy.deviceId};
-  if (RpcExporter::isForCalls(name)) return KJ_ASSERT_NONNULL(context.exporter).serve(caller, name, kj::mv(stream));
-  return context.proxy.serveStream(caller, kj::mv(name), kj::mv(stream));
+  KJ_IF_MAYBE (exporter, exporterFor(name)) return exporter->serve(caller(), name, kj::mv(stream));
+  return context.proxy.serveStream(caller(), kj::mv(name), kj::mv(stream));
 }
 
 void PeerLink::taskFailed(kj::Exception&& exception) {

@@ -148,6 +148,11 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
   kj::TaskSet tasks;           // probes, closing of superseded connections
   kj::Promise<void> loopTask;  // last: uses the rest
 
+  RemoteCaller caller() const { return {true, trusted.name, openedBy.deviceId}; }
+  kj::Maybe<RpcExporter&> exporterFor(kj::StringPtr streamName) const {
+    if (RpcExporter::isForCalls(streamName)) return context.exporter;
+    return nullptr;
+  }
   kj::Promise<void> loop();
   kj::Promise<void> waitForWork();
   kj::Promise<void> step();
