@@ -26,7 +26,26 @@ struct Script {
   kj::StringPtr bundlemgrdReply = "424e018100010000"_kj;
   uint64_t auditId = 5;
   bool peerKnown = true;
+  bool offersSamgr = true, knowsBundlemgrd = true, knowsAll = false, registers = false;
   kj::Vector<Record> audit;
+};
+
+// The peer's samgrd as schema RPC gives it.
+class FakeSamgr final : public idl::Samgr::Server {
+ public:
+  explicit FakeSamgr(Script& script) : script(script) {}
+  kj::Promise<void> resolveStatus(ResolveStatusContext context) override {
+    bool known = script.knowsAll || (context.getParams().getName() == "bundlemgrd" && script.knowsBundlemgrd);
+    context.getResults().setStatus(known ? idl::Samgr::Status::OK : idl::Samgr::Status::NOT_FOUND);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> register_(RegisterContext) override {
+    if (script.registers) return kj::READY_NOW;
+    return KJ_EXCEPTION(FAILED, "denied: no rule of node-b allows register of rpc:samgr to node-a; audit id 17");
+  }
+
+ private:
+  Script& script;
 };
 
 class FakeSession final : public idl::PeerSession::Server {
@@ -43,6 +62,14 @@ class FakeSession final : public idl::PeerSession::Server {
     if (service == "bundlemgrd") answer(script.bundlemgrd, script.bundlemgrdReply);
     if (service == "keystored") answer(script.keystored, "");
     results.setAuditId(script.auditId);
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> rpc(RpcContext context) override {
+    if (!script.offersSamgr) {
+      context.getResults().setOutcome(idl::PeerSession::StreamOutcome::DENIED);
+    } else if (context.getParams().getService() == "samgr") {
+      context.getResults().setService(kj::heap<FakeSamgr>(script));
+    }
     return kj::READY_NOW;
   }
 
@@ -156,6 +183,19 @@ TEST_CASE("remote query wants the one bundle of the image") {
   CHECK(f.failure(f.steps.remoteQuery("node-b")) == "");
   f.script.bundlemgrdReply = LIST_REPLY_HEX;  // two
   CHECK(f.failure(f.steps.remoteQuery("node-b")) == "LIST: status 0, 2 bundles, expected 1");
+}
+
+TEST_CASE("remote rpc wants two true answers and the refusal of what no rule allows") {
+  Fixture f;
+  CHECK(f.failure(f.steps.remoteRpc("node-b")) == "");
+  f.script.registers = true;
+  CHECK(f.failure(f.steps.remoteRpc("node-b")) == "register was not refused with an audit id: it was done");
+  f.script.knowsAll = true;
+  CHECK(f.failure(f.steps.remoteRpc("node-b")) == "a name that nobody has was found");
+  f.script.knowsAll = f.script.knowsBundlemgrd = false;
+  CHECK(f.failure(f.steps.remoteRpc("node-b")) == "nobody serves bundlemgrd");
+  f.script.offersSamgr = false;
+  CHECK(f.failure(f.steps.remoteRpc("node-b")) == "the peer refused calls to samgr, outcome 1");
 }
 
 TEST_CASE("denied needs the refusal with its audit record, and the stranger's refusal at a real dsoftbusd") {

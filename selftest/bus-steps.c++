@@ -13,6 +13,7 @@ namespace {
 constexpr size_t PING_BYTES = 64;
 constexpr kj::StringPtr RESOLVED = "bundlemgrd"_kj;
 constexpr kj::StringPtr FORBIDDEN = "keystored"_kj;  // no rule of a test image names it
+constexpr kj::StringPtr UNKNOWN = "does.not.exist"_kj;
 constexpr uint16_t BUNDLES = 1;
 constexpr kj::Duration AUDIT_INTERVAL = 200 * kj::MILLISECONDS;
 
@@ -105,6 +106,29 @@ kj::Promise<void> BusSteps::remoteQuery(kj::StringPtr peer) {
     co_return;
   }
   failStep("bundlemgrd: the reply is not one");
+}
+
+kj::Promise<idl::Samgr::Status> BusSteps::resolve(idl::Samgr::Client samgr, kj::StringPtr name) {
+  auto request = samgr.resolveStatusRequest();
+  request.setName(name);
+  return request.send().then([](auto&& response) { return response.getStatus(); });
+}
+
+kj::Promise<void> BusSteps::remoteRpc(kj::StringPtr peerName) {
+  auto opening = (co_await session(kj::str(peerName))).rpcRequest();
+  opening.setService("samgr");
+  auto opened = co_await opening.send();
+  if (opened.getOutcome() != idl::PeerSession::StreamOutcome::OK)
+    failStep(kj::str("the peer refused calls to samgr, outcome ", uint16_t(opened.getOutcome())));
+  auto samgr = opened.getService().castAs<idl::Samgr>();
+  if (co_await resolve(samgr, RESOLVED) != idl::Samgr::Status::OK) failStep(kj::str("nobody serves ", RESOLVED));
+  if (co_await resolve(samgr, UNKNOWN) != idl::Samgr::Status::NOT_FOUND) failStep("a name that nobody has was found");
+  auto forbidden = samgr.registerRequest();
+  forbidden.setName("intruder");
+  auto refusal = co_await forbidden.send().then([](auto&&) { return kj::String(); },
+                                                [](kj::Exception&& e) { return kj::str(e.getDescription()); });
+  if (strstr(refusal.cStr(), "audit id") == nullptr)
+    failStep(kj::str("register was not refused with an audit id: ", refusal.size() == 0 ? "it was done"_kj : refusal));
 }
 
 kj::Promise<void> BusSteps::remoteDenied(kj::StringPtr peerName) {

@@ -10,6 +10,7 @@
 #include "daemons/dsoftbusd/identity.h"
 #include "idl/dsoftbus.capnp.h"
 #include "idl/net.capnp.h"
+#include "idl/samgr.capnp.h"
 #include "libs/nexus-net-os/base/entropy.h"
 
 namespace nexus {
@@ -37,6 +38,10 @@ class BusSteps final {
   // The peer's bundlemgrd lists its one bundle.
   kj::Promise<void> remoteQuery(kj::StringPtr peer);
 
+  // The peer's samgrd, called by its schema, knows bundlemgrd and not a name that nobody has; and it does not let this
+  // node register, which no rule allows.
+  kj::Promise<void> remoteRpc(kj::StringPtr peer);
+
   // The reply of a service of the peer. A refusal fails the step.
   kj::Promise<kj::Array<kj::byte>> reply(kj::StringPtr peer, kj::StringPtr service, kj::Array<kj::byte> frame);
 
@@ -63,6 +68,7 @@ class BusSteps final {
   kj::Promise<idl::PeerSession::Client> session(kj::String peer);
   kj::Promise<Reply> call(kj::String peer, kj::String service, kj::Array<kj::byte> frame);
   kj::Promise<SocketAddress> addressOf(kj::String peer);
+  static kj::Promise<idl::Samgr::Status> resolve(idl::Samgr::Client samgr, kj::StringPtr name);
   kj::Promise<void> strangerIsRefused(kj::String peer);
 };
 

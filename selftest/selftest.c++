@@ -155,6 +155,7 @@ kj::Promise<void> Selftest::runInitiator(kj::StringPtr peer) {
   });
   co_await attempts(marker::SELFTEST_REMOTE_QUERY, [this, peer] { return bus.remoteQuery(peer); });
   co_await remoteFiles(peer);
+  co_await attempts(marker::SELFTEST_REMOTE_RPC, [this, peer] { return bus.remoteRpc(peer); });
   co_await attempts(marker::SELFTEST_REMOTE_DENIED, [this, peer] { return bus.remoteDenied(peer); });
   co_await keepTrafficUp("node-a", peer);
   co_await end();

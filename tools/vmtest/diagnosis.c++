@@ -37,11 +37,17 @@ int missingRemoteExit(const Failure& failure) {
   constexpr struct {
     const Marker& marker;
     int exit;
-  } ROWS[] = {{marker::SELFTEST_REMOTE_RESOLVE, 51},         {marker::SELFTEST_REMOTE_QUERY, 52},
-              {marker::SELFTEST_REMOTE_PKGFS_STAT, 53},      {marker::SELFTEST_REMOTE_PKGFS_OPEN, 54},
-              {marker::SELFTEST_REMOTE_PKGFS_READ_STEP, 55}, {marker::SELFTEST_REMOTE_PKGFS_CLOSE, 56},
-              {marker::SELFTEST_REMOTE_PKGFS_READ, 57},      {marker::BUS_REMOTE_PACKAGEFS, 58},
-              {marker::SELFTEST_REMOTE_STATEFS, 60},         {marker::BUS_REMOTE_STATEFS, 65}};
+  } ROWS[] = {{marker::SELFTEST_REMOTE_RESOLVE, 51},
+              {marker::SELFTEST_REMOTE_QUERY, 52},
+              {marker::SELFTEST_REMOTE_PKGFS_STAT, 53},
+              {marker::SELFTEST_REMOTE_PKGFS_OPEN, 54},
+              {marker::SELFTEST_REMOTE_PKGFS_READ_STEP, 55},
+              {marker::SELFTEST_REMOTE_PKGFS_CLOSE, 56},
+              {marker::SELFTEST_REMOTE_PKGFS_READ, 57},
+              {marker::BUS_REMOTE_PACKAGEFS, 58},
+              {marker::SELFTEST_REMOTE_STATEFS, 60},
+              {marker::BUS_REMOTE_STATEFS, 65},
+              {marker::SELFTEST_REMOTE_RPC, 59}};
   for (auto& row : ROWS) {
     if (failure.rung != nullptr && failure.rung->marker == &row.marker) return row.exit;
   }

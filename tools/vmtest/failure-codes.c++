@@ -62,6 +62,8 @@ constexpr CodeRow CODES[] = {
      "a step of the file before this one failed, or its content is another"_kj},
     {58, "REMOTE_SERVED_MISSING"_kj, "dsoftbusd/remote-proxy-node-b"_kj, "0.84"_kj,
      "the proxy on node B did not serve what node A asked"_kj},
+    {59, "REMOTE_RPC_MISSING"_kj, "dsoftbusd/schema-rpc"_kj, "0.84"_kj,
+     "calls of a schema got no good answer, or one that no rule names was not denied"_kj},
     {60, "REMOTE_STATEFS_FLOW_MISSING"_kj, "dsoftbusd/remote-proxy-statefs"_kj, "0.86"_kj,
      "the peer's statefsd did not put, get or delete as it was asked"_kj},
     {61, "BUILD_ARTIFACT_MISSING"_kj, "build/artifacts"_kj, "0.98"_kj, "build the guest first"_kj},

@@ -150,6 +150,7 @@ constexpr Rung OS2VM_RUNGS[] = {
     need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_PKGFS_READ_STEP),
     need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_PKGFS_CLOSE),
     need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_PKGFS_READ),
+    need(Phase::REMOTE, A, marker::SELFTEST_REMOTE_RPC),
     need(Phase::REMOTE, B, marker::BUS_REMOTE_PACKAGEFS),
     need(Phase::DENY, A, marker::SELFTEST_REMOTE_DENIED),
     need(Phase::DENY, B, marker::BUS_DENIED_SERVICE),

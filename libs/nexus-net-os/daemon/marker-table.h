@@ -147,6 +147,8 @@ NEXUS_MARKER(SELFTEST_REMOTE_PKGFS_CLOSE, "SELFTEST: remote pkgfs close ok", "ds
              "the handle was closed, and is none any more")
 NEXUS_MARKER(SELFTEST_REMOTE_PKGFS_READ, "SELFTEST: remote pkgfs read ok", "dsoftbusd/remote-proxy-packagefs",
              "stat, open, read and close succeeded, and what was read is the file's content")
+NEXUS_MARKER(SELFTEST_REMOTE_RPC, "SELFTEST: remote rpc ok", "dsoftbusd/schema-rpc",
+             "the peer's samgrd answered two calls of its own schema, and a method that no rule names was denied")
 NEXUS_MARKER(SELFTEST_REMOTE_DENIED, "SELFTEST: remote denied ok", "selftest/remote",
              "a call without a rule and a call of a stranger both got their refusal")
 NEXUS_MARKER(SELFTEST_REMOTE_SEEN, "SELFTEST: remote seen ok", "selftest/remote",
