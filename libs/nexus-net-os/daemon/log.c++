@@ -25,9 +25,16 @@ const char* levelName(kj::LogSeverity severity) {
   return "unknown";
 }
 
+// What Cap'n Proto's RPC tells at INFO of each call that failed, with a stack trace. The caller was told already, and
+// whoever may call could fill the log with it.
+bool isCallFailure(kj::LogSeverity severity, const char* file) {
+  return severity == kj::LogSeverity::INFO && kj::StringPtr(file).endsWith("capnp/rpc.c++");
+}
+
 }  // namespace
 
 void LineLog::logMessage(kj::LogSeverity severity, const char* file, int line, int, kj::String&& text) {
+  if (isCallFailure(severity, file)) return;
   const char* slash = strrchr(file, '/');
   while (text.endsWith("\n")) text = kj::heapString(text.slice(0, text.size() - 1));
   for (char& c : text.asArray()) {
