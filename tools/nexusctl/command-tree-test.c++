@@ -127,12 +127,26 @@ TEST_CASE("the root's help lists every group and the exit codes; a line without 
   auto help = f.doors.run("--help");
   CHECK(help.exit == Exit::OK);
   for (auto word : {"status", "bus", "audit", "policy", "5 daemon not running"}) CHECK(contains(help.out, word));
-  for (auto line : {"", "bus", "bus pingg node-b", "status --timeout 0", "bus ping node-b --count 0"}) {
-    CAPTURE(line);
-    auto result = f.doors.run(line);
+  struct Wrong {
+    const char *line, *said, *help;
+  };
+  for (auto& wrong : {Wrong{"", "subcommand is required", "nexusctl --help"},
+                      Wrong{"bus", "subcommand is required", "nexusctl bus --help"},
+                      Wrong{"buss peers", "\"buss\" of nexusctl.", "nexusctl --help"},
+                      Wrong{"--bogus", "no option \"--bogus\"", "nexusctl --help"},
+                      Wrong{"bus pingg node-b", "\"pingg\" of nexusctl bus.", "nexusctl bus --help"},
+                      Wrong{"bus peers node-b", "\"node-b\" of nexusctl bus peers.", "nexusctl bus peers --help"},
+                      Wrong{"bus peers --countt 1", "\"--countt\"", "nexusctl bus peers --help"},
+                      Wrong{"bus \x1b[2J", "\"?[2J\"", "nexusctl bus --help"},
+                      Wrong{"status --timeout 0", "--timeout", "nexusctl status --help"},
+                      Wrong{"bus ping node-b --count 0", "--count", "nexusctl bus ping --help"}}) {
+    CAPTURE(wrong.line);
+    auto result = f.doors.run(wrong.line);
+    CAPTURE(result.err.cStr());
     CHECK(result.exit == Exit::USAGE);
     CHECK(result.out == "");
-    CHECK(contains(result.err, "nexusctl --help"));
+    CHECK(contains(result.err, wrong.said));
+    CHECK(contains(result.err, wrong.help));
   }
 }
 
@@ -245,6 +259,8 @@ TEST_CASE("each way of not being answered has its exit code and one sentence wit
   doors.close("/busy", Closed::BUSY);
   check("bus peers", Exit::NOT_RUNNING, "dsoftbusd is not running (no socket at /run/nexus/bus.sock).");
   check("bus peers --run /else", Exit::NOT_RUNNING, "/else/bus.sock");
+  check("policy reload --run /else", Exit::NOT_RUNNING, "--export bus-admin=unix:/else/bus-admin.sock");
+  check("bus trusted --run /else", Exit::NOT_RUNNING, "--export bus-trust=unix:/else/bus-trust.sock");
   check("bus peers --bus /dead", Exit::NOT_RUNNING, "nobody listens at /dead");
   check("bus peers --bus /lost", Exit::NOT_RUNNING, "what it said");
   check("bus peers --bus /theirs", Exit::DENIED, "may not connect to /theirs");

@@ -97,7 +97,7 @@ class Run {
     command.declare(*sub);
     std::string example = "Example: nexusctl " + path;
     if (command.example().size() > 0) example += std::string(" ") + command.example().cStr();
-    sub->footer(example);
+    sub->footer(example + "\nOptions that every command takes: nexusctl --help");
     sub->final_callback([this, &command] { chosen = &command; });
   }
 
@@ -108,9 +108,27 @@ class Run {
     } catch (const CLI::CallForHelp&) {
       return Result{Exit::OK, kj::str(app.help().c_str()), kj::String()};
     } catch (const CLI::ParseError& error) {
-      return resultOf(failure(Exit::USAGE, error.what(), "See: nexusctl --help."));
+      return resultOf(wrongUsage(error));
     }
     return nullptr;
+  }
+
+  // CLI11 misses a command before it looks at words that it did not expect; the user wants to hear of the word, and of
+  // the help of the command that was meant.
+  Report wrongUsage(const CLI::ParseError& error) {
+    std::string path = "nexusctl";
+    CLI::App* meant = &app;
+    for (auto found = meant->get_subcommands(); !found.empty(); found = meant->get_subcommands()) {
+      meant = found.back();
+      path += " " + meant->get_name();
+    }
+    auto see = kj::str("See: ", path.c_str(), " --help.");
+    auto unexpected = app.remaining(true);
+    if (unexpected.empty()) return failure(Exit::USAGE, error.what(), see);
+    kj::StringPtr kind = unexpected.front().compare(0, 1, "-") == 0 ? "option"_kj : "command or argument"_kj;
+    return failure(Exit::USAGE,
+                   kj::str("There is no ", kind, " \"", clean(unexpected.front().c_str()), "\" of ", path.c_str(), "."),
+                   see);
   }
 
   Result resultOf(const Report& report) const {

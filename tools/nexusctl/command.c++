@@ -10,11 +10,22 @@ kj::OneOf<idl::DSoftBus::Client, Report> openBus(Context& context) {
   return opened.get<capnp::Capability::Client>().castAs<idl::DSoftBus>();
 }
 
+// What brings a socket there, and which options say that it is elsewhere. bus-admin and bus-trust are exports that a
+// node may lack.
+static kj::String howToFind(kj::StringPtr path) {
+  auto says = [&](kj::StringPtr file) { return path.endsWith(file); };
+  if (says("/bus-admin.sock") || says("/bus-trust.sock")) {
+    auto name = says("/bus-admin.sock") ? "bus-admin"_kj : "bus-trust"_kj;
+    return kj::str("Start it with --export ", name, "=unix:", path, ", or say where its socket is: --run FOLDER",
+                   name == "bus-admin"_kj ? ", --admin PATH." : ".");
+  }
+  return kj::str("Start it, or say where its socket is: --run FOLDER, --bus PATH.");
+}
+
 Report closedReport(Closed reason, kj::StringPtr daemon, kj::StringPtr path) {
   switch (reason) {
     case Closed::NO_SOCKET:
-      return failure(Exit::NOT_RUNNING, kj::str(daemon, " is not running (no socket at ", path, ")."),
-                     "Start it, or say where its socket is: --run FOLDER, --bus PATH.");
+      return failure(Exit::NOT_RUNNING, kj::str(daemon, " is not running (no socket at ", path, ")."), howToFind(path));
     case Closed::NOT_RUNNING:
       return failure(Exit::NOT_RUNNING, kj::str(daemon, " is not running (nobody listens at ", path, ")."),
                      kj::str("Start ", daemon, "."));

@@ -116,7 +116,7 @@ class PolicyModeCommand final : public Command {
   kj::Promise<Report> run(Context& context) override {
     if ((mode == "dry-run") == config.empty()) {
       co_return failure(Exit::USAGE, "dry-run needs --config FILE, and nothing else takes it.",
-                        "See: nexusctl --help.");
+                        "See: nexusctl policy mode --help.");
     }
     if (!mode.empty()) {
       auto changed = co_await change(context);

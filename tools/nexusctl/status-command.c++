@@ -9,7 +9,8 @@ namespace nexus::ctl {
 namespace {
 
 // From the wire up.
-constexpr kj::StringPtr DAEMONS[] = {"virtionetd"_kj, "netstackd"_kj, "samgrd"_kj, "bundlemgrd"_kj, "dsoftbusd"_kj};
+constexpr kj::StringPtr DAEMONS[] = {"virtionetd"_kj, "netstackd"_kj, "samgrd"_kj,   "bundlemgrd"_kj,
+                                     "packagefsd"_kj, "statefsd"_kj,  "dsoftbusd"_kj};
 
 struct CounterValue {
   kj::String name;
