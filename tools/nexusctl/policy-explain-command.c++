@@ -53,7 +53,8 @@ class PolicyExplainCommand final : public Command {
   kj::Promise<Report> run(Context& context) override {
     if (auditId != 0) return explainAudit(context);
     if (peer.empty()) {
-      return failure(Exit::USAGE, "Give either --audit, or --peer, --service and --op.", "See: nexusctl policy explain --help.");
+      return failure(Exit::USAGE, "Give either --audit, or --peer, --service and --op.",
+                     "See: nexusctl policy explain --help.");
     }
     auto opened = openPolicySource(context, config.c_str());
     KJ_IF_MAYBE (wrong, opened.tryGet<Report>()) return kj::mv(*wrong);
