@@ -155,7 +155,7 @@ void Discovery::tellRoutes(kj::StringPtr deviceId) {
   kj::Vector<PeerRoute> routes;
   KJ_IF_MAYBE (peer, table.peek(deviceId)) {
     for (auto& seen : peer->places) {
-      routes.add(PeerRoute{seen.place.link, {seen.place.address, peer->announce.sessionPort}});
+      routes.add(PeerRoute{seen.place.link, {seen.place.address, seen.sessionPort}});
     }
   }
   onRoutes(deviceId, routes);

@@ -120,7 +120,7 @@ kj::Maybe<PairingHost::Route> Dsoftbusd::findRoute(kj::StringPtr peer) {
   auto over = bus.anyTransport();
   for (auto* heard : discovery.peers().all()) {
     if (!heard->announce.deviceId.startsWith(peer)) continue;
-    to = SocketAddress{heard->place().address, heard->announce.sessionPort};
+    to = heard->session();
     over = bus.transport(heard->place().link);
   }
   KJ_IF_MAYBE (address, to) {

@@ -64,7 +64,7 @@ class Reporter {
   }
 
   void fillHeard(idl::PeerInfo::Builder out, const Peer& peer) {
-    SocketAddress{peer.place().address, peer.announce.sessionPort}.toIdl(out.initAddress());
+    peer.session().toIdl(out.initAddress());
     out.setLink(discovery.linkName(peer.place().link));
     out.setAgeMs((now - peer.lastHeard) / kj::MILLISECONDS);
     auto services = out.initServices(peer.announce.services.size());

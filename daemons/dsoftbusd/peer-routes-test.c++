@@ -88,6 +88,18 @@ TEST_CASE("the same again changes nothing, another list starts over") {
   CHECK(KJ_ASSERT_NONNULL(routes.next()).to == at(13));
 }
 
+TEST_CASE("an address that says another port again and again keeps no other from its turn") {
+  Nowhere link;
+  PeerRoutes routes;
+  routes.setTransport(0, link);
+  for (uint16_t port = 1; port <= 4; port++) {
+    PeerRoute heard[] = {{0, {at(11).address, port}}, {0, at(12)}};
+    CHECK(routes.setHeard(heard));
+    CHECK(KJ_ASSERT_NONNULL(routes.next()).to == (port % 2 == 1 ? heard[0].at : at(12)));
+    routes.failed(false);
+  }
+}
+
 TEST_CASE("routes are all denied when each was in one turn, not before, and not once something has changed") {
   Nowhere link;
   PeerRoutes routes;

@@ -18,9 +18,15 @@ void PeerRoutes::setFixed(kj::Maybe<SocketAddress> address) {
 
 bool PeerRoutes::setHeard(kj::ArrayPtr<const PeerRoute> routes) {
   if (routes == heard.asPtr()) return false;
+  bool isNew = std::any_of(routes.begin(), routes.end(), [&](const PeerRoute& route) {
+    return std::none_of(heard.begin(), heard.end(), [&](const PeerRoute& known) {
+      return known.link == route.link && known.at.address == route.at.address;
+    });
+  });
   heard.clear();
   heard.addAll(routes);
-  startOver();
+  if (isNew) startOver();
+  deniedInARow = 0;
   return true;
 }
 

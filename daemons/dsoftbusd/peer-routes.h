@@ -27,7 +27,9 @@ class PeerRoutes {
   // The trust entry has another address, or none.
   void setFixed(kj::Maybe<SocketAddress> address);
 
-  // What is heard now, best first. Returns whether that is a change; if so, the first one is tried next.
+  // What is heard now, best first. Returns whether that is a change. If it has an address that was not heard before,
+  // the first one is tried next; else the turns go on, so that who announces other ports all the time does not keep
+  // the addresses after his from their turn.
   bool setHeard(kj::ArrayPtr<const PeerRoute> routes);
 
   // Whether next() may come to that address.

@@ -252,6 +252,22 @@ TEST_CASE("a peer is at every place where it is heard, the newest first, and eac
   CHECK(f.table.counters().expired == 1);
 }
 
+TEST_CASE("a port is that of the place it was announced from, whatever is announced from elsewhere") {
+  Fixture f;
+  auto hear = [&](int host_, uint16_t port) { return f.table.hear(announce("a", port), {host(host_)}, true, START); };
+  auto sessions = [&] {
+    auto& peer = KJ_ASSERT_NONNULL(f.table.peek("a"));
+    return kj::strArray(KJ_MAP(at, peer.places) { return kj::str(at.place.address, ":", at.sessionPort); }, " ");
+  };
+  CHECK(hear(1, 34567) == Heard::LEARNED);
+  CHECK(hear(2, 666) == Heard::CHANGED);
+  CHECK(hear(2, 667) == Heard::CHANGED);
+  CHECK(sessions() == "10.42.0.2:667 10.42.0.1:34567");
+  CHECK(KJ_ASSERT_NONNULL(f.table.peek("a")).session() == SocketAddress{host(2), 667});
+  CHECK(hear(1, 34568) == Heard::CHANGED);
+  CHECK(sessions() == "10.42.0.2:667 10.42.0.1:34568");
+}
+
 TEST_CASE("of a fifth place the one unheard for longest makes room") {
   Fixture f;
   for (int i = 1; i <= 4; i++) f.table.hear(announce("a"), {host(i)}, true, START + i * kj::SECONDS);

@@ -22,19 +22,25 @@ PeerTable::PeerTable(kj::TimePoint now, const PeerTableLimits& limits)
   KJ_REQUIRE(limits.capacity > 0 && limits.sources > 0, "a table without room");
 }
 
-bool PeerTable::admit(const IpAddress& source, kj::TimePoint now, kj::FunctionParam<bool()> isTrusted) {
-  auto known = std::find_if(sources.begin(), sources.end(), [&](const Source& s) { return s.address == source; });
-  if (known == sources.end()) {
-    if (sources.size() >= limits.sources) {
-      sources.pop_back();
-      counts.sourcesForgotten++;
-    }
-    sources.push_front({source, {double(limits.burst), now}});
-  } else {
-    sources.splice(sources.begin(), sources, known);
+// Makes the source the most recently heard.
+PeerTable::Bucket& PeerTable::bucketOf(const IpAddress& source, kj::TimePoint now) {
+  KJ_IF_MAYBE (known, sourceAt.find(source)) {
+    sources.splice(sources.begin(), sources, *known);
+    return sources.front().bucket;
   }
+  if (sources.size() >= limits.sources) {
+    sourceAt.erase(sources.back().address);
+    sources.pop_back();
+    counts.sourcesForgotten++;
+  }
+  sources.push_front({source, {double(limits.burst), now}});
+  sourceAt.insert(source, sources.begin());
+  return sources.front().bucket;
+}
+
+bool PeerTable::admit(const IpAddress& source, kj::TimePoint now, kj::FunctionParam<bool()> isTrusted) {
   // The source's own limit first: a loud neighbour must not use up what all share.
-  if (!sources.front().bucket.take(now, limits.perSecond, limits.burst)) {
+  if (!bucketOf(source, now).take(now, limits.perSecond, limits.burst)) {
     counts.floodedSource++;
     return false;
   }
@@ -54,7 +60,7 @@ PeerTable::Heard PeerTable::hear(Announce announce, const PeerPlace& from, bool 
       return Heard::REFUSED;
     }
     auto& peer = peers.emplace_front(Peer{kj::mv(announce), {}, trusted, now});
-    peer.places.add(Peer::HeardAt{from, now});
+    peer.places.add(Peer::HeardAt{from, peer.announce.sessionPort, now});
     counts.learned++;
     changed();
     return Heard::LEARNED;
@@ -62,7 +68,7 @@ PeerTable::Heard PeerTable::hear(Announce announce, const PeerPlace& from, bool 
   peers.splice(peers.begin(), peers, known);
   auto& peer = peers.front();
   peer.lastHeard = now;
-  bool moved = notePlace(peer, from, now);
+  bool moved = notePlace(peer, from, announce.sessionPort, now);
   if (!moved && peer.announce == announce && peer.trusted == trusted) {
     counts.unchanged++;
     return Heard::UNCHANGED;
@@ -74,11 +80,13 @@ PeerTable::Heard PeerTable::hear(Announce announce, const PeerPlace& from, bool 
   return Heard::CHANGED;
 }
 
-bool PeerTable::notePlace(Peer& peer, const PeerPlace& from, kj::TimePoint now) {
+bool PeerTable::notePlace(Peer& peer, const PeerPlace& from, uint16_t sessionPort, kj::TimePoint now) {
   for (auto& known : peer.places) {
     if (known.place != from) continue;
+    bool moved = known.sessionPort != sessionPort;
+    known.sessionPort = sessionPort;
     known.lastHeard = now;
-    return false;
+    return moved;
   }
   if (peer.places.size() >= MAX_PLACES) {
     auto stalest = std::min_element(peer.places.begin(), peer.places.end(),
@@ -86,7 +94,7 @@ bool PeerTable::notePlace(Peer& peer, const PeerPlace& from, kj::TimePoint now) 
     std::rotate(stalest, stalest + 1, peer.places.end());
     peer.places.removeLast();
   }
-  peer.places.add(Peer::HeardAt{from, now});
+  peer.places.add(Peer::HeardAt{from, sessionPort, now});
   std::rotate(peer.places.begin(), peer.places.end() - 1, peer.places.end());
   return true;
 }

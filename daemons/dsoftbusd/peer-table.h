@@ -4,6 +4,7 @@
 // hearsay: an announcement proves nothing, and the caller says which device ids are trusted, so that a flood of
 // strangers cannot push known peers out.
 #include <kj/function.h>
+#include <kj/map.h>
 #include <kj/string.h>
 #include <kj/time.h>
 
@@ -33,6 +34,7 @@ struct PeerPlace {
 struct Peer {
   struct HeardAt {
     PeerPlace place;
+    uint16_t sessionPort;  // as announced from there: who announces from elsewhere has no say about this place
     kj::TimePoint lastHeard;
   };
 
@@ -42,6 +44,7 @@ struct Peer {
   kj::TimePoint lastHeard;
 
   const PeerPlace& place() const { return places[0].place; }
+  SocketAddress session() const { return {place().address, places[0].sessionPort}; }
 };
 
 class PeerTable {
@@ -114,14 +117,16 @@ class PeerTable {
   PeerTableLimits limits;
   std::list<Peer> peers;      // most recently used first
   std::list<Source> sources;  // most recently heard first
+  kj::HashMap<IpAddress, std::list<Source>::iterator> sourceAt;
   Bucket total, trustedTotal;
   Counters counts;
   uint32_t changes = 1;
 
+  Bucket& bucketOf(const IpAddress& source, kj::TimePoint now);
   std::list<Peer>::iterator find(kj::StringPtr deviceId);
   bool makeRoom(bool trusted);
-  // Whether the place is new.
-  static bool notePlace(Peer& peer, const PeerPlace& from, kj::TimePoint now);
+  // Whether the place is new, or its port.
+  static bool notePlace(Peer& peer, const PeerPlace& from, uint16_t sessionPort, kj::TimePoint now);
   void changed();
 };
 

@@ -2,6 +2,7 @@
 // An IP address typed by its family, and the way between it and the schema's form. A value; owns nothing. Fails closed:
 // a family comes with exactly its number of bytes (4 or 16), in the schema and here.
 #include <kj/common.h>
+#include <kj/hash.h>
 #include <kj/string.h>
 
 #include <array>
@@ -56,6 +57,7 @@ class IpAddress {
   bool isIn(const IpAddress& network, kj::byte prefixLength) const;
 
   bool operator==(const IpAddress&) const = default;
+  kj::uint hashCode() const { return kj::hashCode(bytes()); }  // as a key of kj::HashMap
 
  private:
   Family kind = Family::ANY;
