@@ -102,6 +102,7 @@ kj::Duration FleetWire::onSegment(uint64_t connection, kj::uint side, const sim:
   if (side == 0) record(connection, from, to, bytes);
   if (bytes.size() > 0 && happens(flipPerThousand)) {
     counts.flipped++;
+    tampered.insert(connection);
     auto at = random.next() % bytes.size();
     bytes[at] ^= 1 << (random.next() % 8);
     trace.note("flipped a bit", machineOf(from), "to", machineOf(to), "connection", connection);

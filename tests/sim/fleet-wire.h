@@ -6,6 +6,7 @@
 // of their addresses. Owned by the fleet.
 #include <deque>
 #include <map>
+#include <set>
 
 #include "libs/nexus-net-os/testing/fixed-entropy.h"
 #include "tests/sim/fleet-trace.h"
@@ -56,6 +57,10 @@ class FleetWire final : public sim::Wire {
   bool wasTouched(kj::uint machine) const { return machine < 64 && (touched >> machine & 1) != 0; }
   void forgetTouched() { touched = 0; }
 
+  // A bit of it was changed: it must end, by the keep-alive at the latest, as a changed length may just look like a
+  // record of which the rest has not come.
+  bool wasTampered(uint64_t connection) const { return tampered.count(connection) != 0; }
+
   // What clients have said on the last connections, from the first byte, at most 64 KiB each.
   struct Recording {
     kj::uint from, to;
@@ -91,6 +96,7 @@ class FleetWire final : public sim::Wire {
   std::map<std::pair<kj::uint, kj::uint>, bool> parted;
   std::map<kj::uint, bool> held;
   std::map<uint64_t, Recording> kept;
+  std::set<uint64_t> tampered;  // connections
   Counters counts;
   uint64_t touched = 0;
 

@@ -127,7 +127,12 @@ kj::Maybe<kj::String> Fleet::whyNotMet() {
   for (auto a : kj::zeroTo(options.honest)) {
     for (auto b : kj::range(a + 1, options.honest)) {
       auto connections = network.connectionsBetween(FleetApp::machineName(a), FleetApp::machineName(b));
-      if (connections != 1) return kj::str(connections, " connections between machines ", a, " and ", b);
+      if (connections.size() != 1) {
+        return kj::str(connections.size(), " connections between machines ", a, " and ", b);
+      }
+      if (wire.wasTampered(connections[0])) {
+        return kj::str("the connection of machines ", a, " and ", b, ", in which a bit was changed, lives");
+      }
     }
   }
   return nullptr;

@@ -36,7 +36,7 @@ class Fleet {
   // Until it holds; false when it does not within the time.
   bool advanceUntil(kj::FunctionParam<bool()> holds, kj::Duration within);
 
-  // Every two honest machines have one session, and one connection.
+  // Every two honest machines have one session, and one connection in which no bit was ever changed.
   bool allMet() { return whyNotMet() == nullptr; }
   kj::Maybe<kj::String> whyNotMet();
 

@@ -290,12 +290,14 @@ const sim::UdpCounters& SimNetwork::udpCounters() const {
 uint64_t SimNetwork::datagramsLost() const {
   return impl->fabric.lost;
 }
-kj::uint SimNetwork::connectionsBetween(kj::StringPtr a, kj::StringPtr b) {
+kj::Array<uint64_t> SimNetwork::connectionsBetween(kj::StringPtr a, kj::StringPtr b) {
   auto& nodeA = impl->fabric.node(a);
   auto& nodeB = impl->fabric.node(b);
-  kj::uint count = 0;
-  for (auto* pair : impl->connections) count += pair->touches(nodeA) && pair->touches(nodeB) ? 1 : 0;
-  return count;
+  kj::Vector<uint64_t> ids;
+  for (auto* pair : impl->connections) {
+    if (pair->touches(nodeA) && pair->touches(nodeB)) ids.add(pair->number());
+  }
+  return ids.releaseAsArray();
 }
 kj::uint SimNetwork::connectionCount() const {
   return impl->connections.size();

@@ -63,7 +63,8 @@ class SimNetwork {
   const sim::UdpCounters& udpCounters() const;
   uint64_t datagramsLost() const;  // to or from a node that was cut
   kj::uint connectionCount() const;
-  kj::uint connectionsBetween(kj::StringPtr a, kj::StringPtr b);
+  // As the wire is told them (sim-fabric.h).
+  kj::Array<uint64_t> connectionsBetween(kj::StringPtr a, kj::StringPtr b);
 
  private:
   struct Impl;

@@ -28,6 +28,7 @@ class TcpPair final : public kj::Refcounted {
   void vanish(const Node& node);  // the machine at that end is switched off
   bool isReset() const { return broken; }
   bool touches(const Node& node) const { return &sides[0].node == &node || &sides[1].node == &node; }
+  uint64_t number() const { return id; }  // as the wire is told it
 
   SocketAddress address(kj::uint side) const { return sides[side].address; }
   size_t readersWaiting(kj::uint side) const { return sides[side].readers.size(); }
