@@ -75,7 +75,7 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& 
   KJ_REQUIRE(imports.networks.size() == settings.links.size(), "one network for each link");
   for (auto i : kj::indices(settings.links)) {
     links.add(kj::heap<NodeLink>(i, settings.links[i], *imports.networks[i], settings.sessionPort, timer, bus,
-                                 discovery, observer));
+                                 discovery, observer, imports.lowLevel));
   }
   kj::byte boot[8];
   entropy.fill(boot);

@@ -30,6 +30,8 @@ class Dsoftbusd {
     kj::Maybe<TrustStore&> trustStore = nullptr;  // of the paired peers; without it none can be paired
     // The import of that name over its present connection, for settings.offers; not null if there are any.
     kj::Maybe<kj::Function<capnp::Capability::Client(kj::StringPtr)>> named = nullptr;
+    // For the bytes of sessions; without it they go through calls (net-transport.h). Outlives the node.
+    kj::Maybe<kj::LowLevelAsyncIoProvider&> lowLevel = nullptr;
   };
 
   // imports.networks and trustStore, timer, entropy and the observers outlive this. FAILED with a sentence when the

@@ -14,7 +14,8 @@ constexpr kj::Duration LARGEST_STACK_DELAY = 3 * kj::SECONDS;
 }  // namespace
 
 NodeLink::NodeLink(size_t index, kj::StringPtr name, NetworkSource& network, uint16_t sessionPort, kj::Timer& timer,
-                   Bus& bus, Discovery& discovery, BusObserver& observer)
+                   Bus& bus, Discovery& discovery, BusObserver& observer,
+                   kj::Maybe<kj::LowLevelAsyncIoProvider&> lowLevel)
     : index(index),
       linkName(name),
       network(network),
@@ -23,6 +24,7 @@ NodeLink::NodeLink(size_t index, kj::StringPtr name, NetworkSource& network, uin
       bus(bus),
       discovery(discovery),
       observer(observer),
+      lowLevel(lowLevel),
       stackState(kj::str("waits for the network stack")) {}
 
 kj::Promise<void> NodeLink::run() {
@@ -49,9 +51,9 @@ kj::Promise<void> NodeLink::run() {
 kj::Promise<void> NodeLink::runOnStack() {
   auto net = network.get();
   co_await waitForAddress(net);
-  auto acceptor = newNetAcceptor(co_await listen(net));
+  auto acceptor = newNetAcceptor(co_await listen(net), lowLevel);
   co_await discovery.open(index, net);
-  auto transport = newNetTransport(net);
+  auto transport = newNetTransport(net, lowLevel);
   timesOpened++;
   up = true;
   stackState = kj::str("listens on port ", sessionPort);

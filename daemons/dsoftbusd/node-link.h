@@ -22,9 +22,10 @@ class NetworkSource {
 
 class NodeLink {
  public:
-  // index: the link's number at bus and discovery. All of these outlive the link.
+  // index: the link's number at bus and discovery. lowLevel: for the bytes of sessions, see net-transport.h. All of
+  // these outlive the link.
   NodeLink(size_t index, kj::StringPtr name, NetworkSource& network, uint16_t sessionPort, kj::Timer& timer, Bus& bus,
-           Discovery& discovery, BusObserver& observer);
+           Discovery& discovery, BusObserver& observer, kj::Maybe<kj::LowLevelAsyncIoProvider&> lowLevel = nullptr);
   KJ_DISALLOW_COPY_AND_MOVE(NodeLink);
 
   // Never ends by itself. Whatever the stack does, it is opened again, after 100 ms doubling to 3 s.
@@ -44,6 +45,7 @@ class NodeLink {
   Bus& bus;
   Discovery& discovery;
   BusObserver& observer;
+  kj::Maybe<kj::LowLevelAsyncIoProvider&> lowLevel;
   kj::String stackState;
   bool up = false;
   uint64_t timesOpened = 0;

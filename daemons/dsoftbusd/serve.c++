@@ -120,6 +120,7 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
     readSettings([&] { return trustFile.emplace(settings.trustFile).load(); });
     imports.trustStore = trustFile;
   }
+  imports.lowLevel = *daemon.io().lowLevelProvider;
   AuditOutput auditOutput(daemon, config);
   for (auto& offer : settings.offers.services()) daemon.import(offer.import());  // says which option is missing
   imports.named = kj::Function<capnp::Capability::Client(kj::StringPtr)>(
