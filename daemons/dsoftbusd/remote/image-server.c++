@@ -8,8 +8,6 @@ namespace nexus {
 
 namespace {
 
-using Response = capnp::Response<idl::Bundlemgr::FetchImageResults>;
-
 // The write, or why it did not happen; null when it did.
 kj::Promise<kj::Maybe<CallStatus>> writeBefore(kj::AsyncIoStream& stream, kj::ArrayPtr<const kj::byte> bytes,
                                                kj::Timer& timer, kj::TimePoint deadline) {
@@ -51,27 +49,19 @@ kj::Promise<CallStatus> ImageServer::serve(kj::StringPtr peer, kj::Own<kj::Async
 
 kj::Promise<CallStatus> ImageServer::send(kj::AsyncIoStream& stream) {
   auto deadline = timer.now() + WHOLE;
-  kj::Maybe<Response> fetched;
-  {
-    auto asked = kj::evalNow([&] { return kj::Promise<Response>(get().fetchImageRequest().send()); })
-                     .then([&fetched](Response&& response) { fetched = kj::mv(response); },
-                           [](kj::Exception&& exception) {
-                             KJ_LOG(WARNING, "no image for a peer", exception.getDescription());
-                           });
-    co_await asked.exclusiveJoin(timer.afterDelay(BUILD));
+  auto answer = co_await images.image();
+  kj::Array<kj::byte> refusal;
+  kj::ArrayPtr<const kj::byte> header, image;
+  KJ_IF_MAYBE (held, answer.image) {
+    header = (*held)->header();
+    image = (*held)->bytes();
+  } else {
+    header = refusal = encodeImageHeader(answer.status, nullptr);
   }
-  kj::ArrayPtr<const kj::byte> image;
-  auto status = ImageStatus::FAILED;
-  KJ_IF_MAYBE (response, fetched) {
-    if (response->getImage().size() <= MAX_IMAGE_BYTES) {
-      image = response->getImage();
-      status = ImageStatus::OK;
-    }
-  }
-  auto header = encodeImageHeader(status, image);
   auto fault = co_await writeBefore(stream, header, timer, kj::min(timer.now() + STALL, deadline));
   KJ_IF_MAYBE (f, fault) co_return *f;
-  if (status != ImageStatus::OK) co_return CallStatus::BACKEND_FAILED;
+  if (answer.status == ImageStatus::BUSY) co_return CallStatus::RATE_LIMITED;
+  if (answer.status != ImageStatus::OK) co_return CallStatus::BACKEND_FAILED;
   while (image.size() > 0) {
     auto chunk = image.slice(0, kj::min(image.size(), CHUNK_BYTES));
     auto missed = co_await writeBefore(stream, chunk, timer, kj::min(timer.now() + STALL, deadline));
