@@ -162,6 +162,22 @@ TEST_CASE("a key above the bound is IO_ERROR and changes nothing, those that are
   CHECK_THROWS(StateStore(f.folder.root.c_str(), {.keys = 1}));
 }
 
+TEST_CASE("keys that other nodes may write cannot take the room of this node's own") {
+  Fixture f;
+  f.restart({.keys = 4, .sharedKeys = 2});
+  CHECK(f.put("/state/shared/a", "x") == Status::OK);
+  CHECK(f.put("/state/shared/b/c", "x") == Status::OK);
+  CHECK(f.put("/state/shared/d", "x") == Status::IO_ERROR);
+  CHECK(f.put("/state/shared/a", "y") == Status::OK);  // not a further one
+  // Neighbours in the order of the keys are none of them.
+  CHECK(f.put("/state/shared0", "x") == Status::OK);
+  CHECK(f.put("/state/share", "x") == Status::OK);
+  CHECK(f.get().del("/state/shared/a"_kj) == Status::OK);
+  CHECK(f.put("/state/shared/d", "x") == Status::OK);
+  f.restart({.keys = 4, .sharedKeys = 2});
+  CHECK(f.put("/state/shared/e", "x") == Status::IO_ERROR);
+}
+
 TEST_CASE("a disk that refuses is IO_ERROR, not an exception") {
   Fixture f;
   CHECK(f.put("/state/a", "one") == Status::OK);

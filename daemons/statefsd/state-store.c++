@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <iterator>
+
 #include "daemons/statefsd/state-record.h"
+#include "libs/oslite-frames/statefs-gate.h"
 
 namespace nexus {
 
@@ -109,7 +112,19 @@ sf::Status StateStore::put(sf::Key key, sf::Value value) {
     KJ_LOG(WARNING, "the state folder is full", limits.keys);
     return sf::Status::IO_ERROR;
   }
+  bool shared =
+      key.size() > sf::REMOTE_PREFIX.size() && key.slice(0, sf::REMOTE_PREFIX.size()) == sf::REMOTE_PREFIX.asArray();
+  if (shared && keys.count(name) == 0 && sharedCount() >= limits.sharedKeys) {
+    KJ_LOG(WARNING, "the shared part of the state folder is full", limits.sharedKeys);
+    return sf::Status::IO_ERROR;
+  }
   return onDisk([&] { write(key, value); }) ? sf::Status::OK : sf::Status::IO_ERROR;
+}
+
+size_t StateStore::sharedCount() const {
+  std::string first = sf::REMOTE_PREFIX.cStr(), behind = first;
+  behind.back()++;
+  return std::distance(keys.lower_bound(first), keys.lower_bound(behind));
 }
 
 void StateStore::write(sf::Key key, sf::Value value) {

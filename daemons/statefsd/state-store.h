@@ -17,6 +17,8 @@ namespace nexus {
 
 struct StateLimits {
   size_t keys = 1024;  // a put of a further one is IO_ERROR; with values of 64 KiB that is 64 MiB of disk
+  // Of these under /state/shared/, which other nodes may write: they cannot take this node's own room. IO_ERROR too.
+  size_t sharedKeys = 512;
 };
 
 class StateStore {
@@ -52,6 +54,7 @@ class StateStore {
   std::set<std::string> keys;
   size_t damaged = 0;
 
+  size_t sharedCount() const;
   void readKeys();
   void write(sf::Key key, sf::Value value);
   kj::Maybe<kj::Array<kj::byte>> tryRead(kj::StringPtr name) const;
