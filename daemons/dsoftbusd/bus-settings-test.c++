@@ -134,6 +134,15 @@ TEST_CASE("a rule names a peer, a service and operations that there are") {
   CHECK(check(changed("service = \"samgrd\"\noperations = [\"resolve-status\"]",
                       "service = \"stream:app/sync\"\noperations = [\"open\"]"))
             .is<BusSettings>());
+  // What another rule decides about is not let in by the name of a stream.
+  for (auto name : {"stream:svc:bundlemgrd/fetch-image", "stream:svc:bundlemgrd/fetch-image#1", "stream:svc:x"}) {
+    auto toml = changed("service = \"samgrd\"\noperations = [\"resolve-status\"]",
+                        kj::str("service = \"", name, "\"\noperations = [\"open\"]").cStr());
+    refuses(toml, "streams of a service are ruled by its name; write service = \"bundlemgrd\"");
+  }
+  refuses(changed("service = \"samgrd\"\noperations = [\"resolve-status\"]",
+                  "service = \"stream:rpc:notes\"\noperations = [\"open\"]"),
+          "streams for calls are a service of their own; write service = \"rpc:NAME\"");
   refuses(changed("[\"resolve-status\"]", "[\"register\"]"), "it offers: resolve-status");
   refuses(changed("[\"resolve-status\"]", "[\"*\"]"), "does not offer");
   refuses(changed("[\"resolve-status\"]", "[]"), "names no operation");
