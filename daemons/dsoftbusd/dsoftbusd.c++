@@ -136,7 +136,8 @@ idl::BusTrust::Client Dsoftbusd::newTrustClient() {
 idl::DSoftBus::Client Dsoftbusd::newBusClient() {
   return newDSoftBusServer(
       bus, discovery, auditLog, timer,
-      [this] { return PolicyTable{trust.all(), policy.rules(), policy, &settings.offers}; }, kj::addRef(*clients));
+      [this] { return PolicyTable{trust.all(), policy.rules(), policy, &settings.offers, &proxy}; },
+      kj::addRef(*clients));
 }
 
 // ---- status
@@ -196,6 +197,11 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
         "proxy.cancelled"_kj, "proxy.refused"_kj};
     add(NAMES[i], proxy.count(verdict));
   }
+  add("proxy.streamsOk", proxy.streamCount(CallStatus::OK));
+  add("proxy.streamsBusy", proxy.streamCount(CallStatus::RATE_LIMITED));
+  add("proxy.streamsBackendFailed", proxy.streamCount(CallStatus::BACKEND_FAILED));
+  add("proxy.streamsTimedOut", proxy.streamCount(CallStatus::TIMED_OUT));
+  add("proxy.streamsCancelled", proxy.streamCount(CallStatus::CANCELLED));
   add("client.sessionsNow", clients->sessions), add("client.sessionsRefused", clients->refusedSessions);
   add("client.registrationsNow", clients->registrations);
   add("client.registrationsRefused", clients->refusedRegistrations);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemons/dsoftbusd/remote-services.h"
+#include "libs/nexus-net-os/testing/sim-clock.h"
 
 namespace nexus {
 namespace {
@@ -97,6 +98,33 @@ TEST_CASE("a denied call lists every rule with what differs, and adding the line
   Fixture other;
   other.rules[0].operations = kj::arr(kj::str("lookup"));
   CHECK(other.explain("node-b", "samgrd", "resolve-status").considered[0].mismatch == idl::PolicyMismatch::OPERATION);
+}
+
+TEST_CASE("on a running node an allowed service that is absent is told as that; without a node nothing is said of it") {
+  class Present final : public ServiceBackend {
+    kj::Promise<kj::Array<kj::byte>> call(const RemoteCaller&, kj::Array<kj::byte>) override { return kj::NEVER_DONE; }
+  };
+  Fixture f;
+  f.add("node-c", "packagefsd", "stat");
+  SimClock sim;
+  AuditLog audit(sim.timer);
+  LivePolicy policy(kj::Array<PolicyRule>(nullptr));
+  RateLimiter rate(1, 1);
+  RemoteProxyObserver observer;
+  auto backends = kj::heapArrayBuilder<RemoteProxy::Backend>(1);
+  backends.add(RemoteProxy::Backend{"bundlemgrd"_kj, kj::heap<Present>()});
+  RemoteProxy proxy(sim.timer, policy, rate, audit, observer, backends.finish());
+
+  auto table = f.table();
+  CHECK(!contains(explainPolicy(table, {"node-c", "packagefsd", "stat"}).sentence, "has no"));
+  table.proxy = &proxy;
+  auto absent = explainPolicy(table, {"node-c", "packagefsd", "stat"});
+  CHECK(absent.allowed());
+  CHECK(contains(absent.sentence, "but this node has no packagefsd, so that it is answered backend failed"));
+  CHECK(contains(absent.sentence, "--import packagefs=unix:"));
+  CHECK(!contains(explainPolicy(table, {"node-c", "bundlemgrd", "list"}).sentence, "has no"));
+  CHECK(!contains(explainPolicy(table, {"node-b", "stream:app/sync", "open"}).sentence, "has no"));
+  CHECK(!contains(explainPolicy(table, {"node-b", "packagefsd", "stat"}).sentence, "has no"));  // not allowed either
 }
 
 TEST_CASE("what no rule can allow says so and gives no line") {

@@ -207,6 +207,20 @@ PolicyAnswer deniedOpening(const PolicyTable& table, const PolicyQuestion& q,
 
 }  // namespace
 
+namespace {
+
+// What is allowed and cannot be done all the same.
+kj::String absence(const PolicyTable& table, kj::StringPtr name) {
+  if (table.proxy == nullptr || table.proxy->serves(name)) return kj::str();
+  KJ_IF_MAYBE (service, findRemoteService(name)) {
+    return kj::str("; but this node has no ", name, ", so that it is answered backend failed (to have it: --import ",
+                   service->optionalImport, "=unix:...)");
+  }
+  return kj::str();
+}
+
+}  // namespace
+
 PolicyAnswer explainPolicy(const PolicyTable& table, const PolicyQuestion& q) {
   auto beyond = beyondTheTable(table, q);
   KJ_IF_MAYBE (reason, beyond) return kj::mv(*reason);
@@ -217,7 +231,7 @@ PolicyAnswer explainPolicy(const PolicyTable& table, const PolicyQuestion& q) {
     } else {
       auto what = isOpening(q) ? "peer and service, and each call is decided by its method"_kj
                                : "peer, service and operation"_kj;
-      auto allowed = answer(Reason::RULE, kj::str("rule ", i, " names ", what));
+      auto allowed = answer(Reason::RULE, kj::str("rule ", i, " names ", what, absence(table, q.service)));
       allowed.rule = i;
       return allowed;
     }

@@ -4,6 +4,7 @@
 // all questions); decides nothing itself. Knows nothing of sessions, rates or frames.
 #include "daemons/dsoftbusd/audit-log.h"
 #include "daemons/dsoftbusd/policy/live-policy.h"
+#include "daemons/dsoftbusd/remote-proxy.h"
 #include "daemons/dsoftbusd/schema-rpc/rpc-catalog.h"
 #include "daemons/dsoftbusd/trust-table.h"
 #include "idl/dsoftbus.capnp.h"
@@ -16,6 +17,7 @@ struct PolicyTable {
   kj::ArrayPtr<const PolicyRule> rules;
   kj::Maybe<const LivePolicy&> live = nullptr;  // of a running node: the one whose rules these are
   const RpcCatalog* offers = nullptr;           // null: nothing is offered as "rpc:NAME"
+  const RemoteProxy* proxy = nullptr;           // of a running node: knows which services are there
 };
 
 struct PolicyQuestion {

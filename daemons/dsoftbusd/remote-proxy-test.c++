@@ -28,11 +28,22 @@ class ScriptedBackend final : public ServiceBackend {
     return kj::heapArray(reply.asPtr());
   }
 
+  kj::Promise<CallStatus> serveStream(const RemoteCaller& caller, kj::StringPtr operation,
+                                      kj::Own<kj::AsyncIoStream> stream) override {
+    lastCaller = kj::str(caller.name, " ", operation);
+    if (mode == Mode::HANG) {
+      kj::byte nothing;
+      co_await stream->tryRead(&nothing, 1, 1);
+    }
+    co_return streamOutcome;
+  }
+
   void endSession(kj::StringPtr peer) override { ended.add(kj::str(peer)); }
 
   kj::String lastCaller;
   kj::Vector<kj::String> ended;
   Mode mode = Mode::ANSWER;
+  CallStatus streamOutcome = CallStatus::OK;
   Bytes reply = kj::decodeHex(
       "534d01860000000000000000"
       "00"_kj);
@@ -43,7 +54,8 @@ class ScriptedBackend final : public ServiceBackend {
 
 class CountingObserver final : public RemoteProxyObserver {
  public:
-  kj::uint requests = 0, servicesDenied = 0;
+  kj::uint requests = 0, servicesDenied = 0, served = 0;
+  void onServed(const RemoteCaller&, kj::StringPtr, kj::StringPtr) override { served++; }
   void onServiceDenied(const RemoteCaller&) override { servicesDenied++; }
   kj::Vector<CallStatus> decisions;
   void onRequest(const RemoteCaller&) override { requests++; }
@@ -124,6 +136,38 @@ TEST_CASE("a backend learns who calls, by name and proven device id, and when th
     REQUIRE(backend->ended.size() == 1);
     CHECK(backend->ended[0] == "node-a");
   }
+}
+
+TEST_CASE("a stream of a service is counted by what became of it, also when it is given up") {
+  Fixture f(policyOf({{"node-a"_kj, "bundlemgrd"_kj, "fetch-image"_kj}}));
+  auto name = "svc:bundlemgrd/fetch-image#1"_kj;
+  auto decision = f.proxy->mayOpenStream({true, "node-a"_kj}, name);
+  CHECK(decision.allowed);
+  CHECK(decision.served);
+  auto serve = [&] {
+    auto pipe = kj::newTwoWayPipe();
+    return f.proxy->serveStream({true, "node-a"_kj}, kj::str(name), kj::mv(pipe.ends[0]));
+  };
+  f.sim.run(serve());
+  CHECK(f.bundlemgr->lastCaller == "node-a fetch-image");
+  CHECK(f.proxy->streamCount(CallStatus::OK) == 1);
+  CHECK(f.observer.served == 1);
+  for (auto outcome : {CallStatus::BACKEND_FAILED, CallStatus::TIMED_OUT, CallStatus::RATE_LIMITED}) {
+    f.bundlemgr->streamOutcome = outcome;
+    f.sim.run(serve());
+    CHECK(f.proxy->streamCount(outcome) == 1);
+  }
+  CHECK(f.observer.served == 1);
+  f.bundlemgr->mode = ScriptedBackend::Mode::HANG;
+  {
+    auto pipe = kj::newTwoWayPipe();
+    auto dropped = f.proxy->serveStream({true, "node-a"_kj}, kj::str(name), kj::mv(pipe.ends[0]));
+    f.sim.advance(1 * kj::SECONDS);
+    CHECK(f.proxy->streamCount(CallStatus::CANCELLED) == 0);
+  }
+  CHECK(f.proxy->streamCount(CallStatus::CANCELLED) == 1);
+  CHECK(f.proxy->streamCount(CallStatus::OK) == 1);
+  CHECK(f.audit.size() == 1);  // one decision
 }
 
 TEST_CASE("test_reject_remote_unauthenticated_remote_call") {

@@ -170,11 +170,18 @@ kj::Promise<void> RemoteProxy::serveStream(RemoteCaller asked, kj::String name, 
   auto target = KJ_ASSERT_NONNULL(findServiceStream(name), "a stream of no service", name);
   auto service = target.service.name;
   auto operation = target.operation;
-  auto status = CallStatus::BACKEND_FAILED;
+  auto status = CallStatus::CANCELLED;  // until it is known
+  KJ_DEFER({
+    streamOutcomes[uint16_t(status)]++;
+    auto outcome = statusName(status);
+    KJ_LOG(INFO, "a stream of a service has ended", peer, service, operation, outcome);
+  });
   auto* backend = findBackend(service);
-  if (backend != nullptr) status = co_await backend->serveStream(caller, operation, kj::mv(stream));
-  auto outcome = statusName(status);
-  KJ_LOG(INFO, "a stream of a service has ended", peer, service, operation, outcome);
+  if (backend == nullptr) {
+    status = CallStatus::BACKEND_FAILED;
+  } else {
+    status = co_await backend->serveStream(caller, operation, kj::mv(stream));
+  }
   if (status == CallStatus::OK) observer.onServed(caller, service, operation);
 }
 
@@ -233,6 +240,13 @@ void RemoteProxy::noteChange(const RemoteService& service, const RemoteCaller& c
 
 void RemoteProxy::endSession(kj::StringPtr peer) {
   for (auto& backend : backends) backend.backend->endSession(peer);
+}
+
+bool RemoteProxy::serves(kj::StringPtr service) const {
+  for (auto& backend : backends) {
+    if (backend.service == service) return true;
+  }
+  return false;
 }
 
 ServiceBackend* RemoteProxy::findBackend(kj::ArrayPtr<const char> service) {

@@ -98,7 +98,8 @@ class RemoteProxy {
   // only a refusal leaves an audit record.
   StreamDecision mayKeepStream(const RemoteCaller& caller, kj::StringPtr name);
 
-  // Serves a stream that mayOpenStream() let in as served; never fails. Dropping the promise ends it.
+  // Serves a stream that mayOpenStream() let in as served; never fails. Dropping the promise ends it, which counts as
+  // CANCELLED.
   kj::Promise<void> serveStream(RemoteCaller caller, kj::String name, kj::Own<kj::AsyncIoStream> stream);
 
   // One call that is no frame (schema-rpc/), from its arrival to its one audit record. Dropping an open one records it
@@ -144,10 +145,13 @@ class RemoteProxy {
   void endSession(kj::StringPtr peer);
 
   // Whether there is a backend for that service.
-  bool serves(kj::StringPtr service) { return findBackend(service) != nullptr; }
+  bool serves(kj::StringPtr service) const;
 
   // Calls and openings of streams by verdict, index = CallStatus.
   uint64_t count(CallStatus verdict) const { return counts[uint16_t(verdict)]; }
+
+  // Streams that were served, by what became of them.
+  uint64_t streamCount(CallStatus outcome) const { return streamOutcomes[uint16_t(outcome)]; }
 
  private:
   struct Pending;
@@ -159,6 +163,7 @@ class RemoteProxy {
   RemoteProxyObserver& observer;
   kj::Array<Backend> backends;
   uint64_t counts[CALL_VERDICTS] = {};
+  uint64_t streamOutcomes[CALL_VERDICTS] = {};
 
   // The verdict before any backend is asked; OK means: forward it. Names the operation when it can be told.
   CallStatus decide(Pending& call, kj::ArrayPtr<const kj::byte> frame);
