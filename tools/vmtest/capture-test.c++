@@ -52,6 +52,14 @@ TEST_CASE("a session over IPv6 is seen as one over IPv4 is, and the talk of neig
   CHECK(decodePacket(frame(58, FrameBytes().zeros(8).done())).kind == Packet::Kind::ICMP);
   CHECK(decodePacket(frame(0, FrameBytes().u8(58).zeros(7).zeros(20).done())).kind == Packet::Kind::ICMP);
   CHECK(decodePacket(frame(44, FrameBytes().zeros(20).done())).kind == Packet::Kind::OTHER);
+  Capture capture(macBytes(NODE_MACS[0]));
+  capture.add(1, 1, syn, 74);
+  capture.add(2, 2, tcpFrame(0, addr(10), 49152, addr(11), 34568, Packet::SYN), 54);
+  capture.add(3, 3, frame(17, FrameBytes().u16(37020).u16(37020).u16(98).u16(0).zeros(90).done()), 144);
+  CHECK(capture.counters().tcpSession == 2);
+  CHECK(capture.counters().tcpSessionIpv6 == 1);
+  CHECK(capture.counters().udpDiscovery == 1);
+  CHECK(capture.counters().udpDiscoveryIpv6 == 1);
 }
 
 TEST_CASE("a frame cut anywhere, or of random bytes, is decoded as far as it goes and no further") {

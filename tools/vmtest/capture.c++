@@ -23,9 +23,14 @@ void Capture::add(uint64_t stamp, uint64_t hostNow, kj::ArrayPtr<const kj::byte>
   totals.udp += packet.kind == Packet::Kind::UDP;
   totals.tcp += packet.kind == Packet::Kind::TCP;
   totals.other += packet.kind == Packet::Kind::OTHER;
-  if (packet.kind == Packet::Kind::UDP && packet.usesPort(DISCOVERY_PORT)) totals.udpDiscovery++;
+  bool ipv6 = !packet.source.isV4();
+  if (packet.kind == Packet::Kind::UDP && packet.usesPort(DISCOVERY_PORT)) {
+    totals.udpDiscovery++;
+    totals.udpDiscoveryIpv6 += ipv6;
+  }
   if (packet.kind == Packet::Kind::TCP && (packet.usesPort(SESSION_PORTS[0]) || packet.usesPort(SESSION_PORTS[1]))) {
     totals.tcpSession++;
+    totals.tcpSessionIpv6 += ipv6;
     totals.syn += packet.isSyn();
     totals.synAck += packet.isSynAck();
     totals.rst += packet.isRst();

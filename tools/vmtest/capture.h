@@ -17,7 +17,8 @@ struct CaptureCounters {
   uint64_t frames = 0, bytes = 0;
   uint64_t arp = 0, icmp = 0, udp = 0, tcp = 0, other = 0;
   uint64_t udpDiscovery = 0, tcpSession = 0;
-  uint64_t syn = 0, synAck = 0, rst = 0;  // of session ports
+  uint64_t syn = 0, synAck = 0, rst = 0;              // of session ports
+  uint64_t udpDiscoveryIpv6 = 0, tcpSessionIpv6 = 0;  // of udpDiscovery and tcpSession, those over IPv6
 };
 
 struct CapturedFrame {

@@ -17,8 +17,8 @@ kj::Maybe<uint32_t> slower(kj::Maybe<uint32_t> a, kj::Maybe<uint32_t> b) {
 
 }  // namespace
 
-ChaosRun::ChaosRun(kj::Array<ChaosEvent> plan, kj::uint factor)
-    : events(kj::mv(plan)), factor(factor), recoveries(kj::heapArray<Recovery>(events.size())) {}
+ChaosRun::ChaosRun(kj::Array<ChaosEvent> plan, kj::uint factor, kj::Duration limit)
+    : events(kj::mv(plan)), factor(factor), limit(limit), recoveries(kj::heapArray<Recovery>(events.size())) {}
 
 void ChaosRun::begin(kj::TimePoint now) {
   enter(events.size() == 0 ? Stage::DONE : Stage::PAUSING, now);
@@ -125,7 +125,7 @@ kj::Maybe<GateFailure> ChaosRun::judgeRecovery(kj::TimePoint now) {
     if (slow == nullptr) finishEvent(now);
     return slow;
   }
-  if (now < entered + RECOVERY_LIMIT * int64_t(factor)) return nullptr;
+  if (now < entered + limit * int64_t(factor)) return nullptr;
   return missing();
 }
 
@@ -141,25 +141,23 @@ kj::Maybe<GateFailure> ChaosRun::overBudget() const {
 // What has not come of what must.
 kj::Maybe<GateFailure> ChaosRun::missing() const {
   auto& event = events[current];
-  auto limit = RECOVERY_LIMIT * int64_t(factor) / kj::SECONDS;
+  auto within = kj::str(" within ", limit * int64_t(factor) / kj::SECONDS, " s");
   if (!isBack) {
     return GateFailure{EXIT_NOT_BACK, event.node,
-                       kj::str(event.text(), ": ", event.service, " was not started again within ", limit, " s")};
+                       kj::str(event.text(), ": ", event.service, " was not started again", within)};
   }
   for (kj::byte i = 0; i < 2; i++) {
     if (nodes[i].callMs == nullptr) {
-      return GateFailure{EXIT_CALLS, i,
-                         kj::str(event.text(), ": the calls of node ", NODE_NAMES[i],
-                                 " to its peer are not whole again"
-                                 " within ",
-                                 limit, " s")};
+      return GateFailure{
+          EXIT_CALLS, i,
+          kj::str(event.text(), ": the calls of node ", NODE_NAMES[i], " to its peer are not whole again", within)};
     }
   }
   for (kj::byte i = 0; i < 2; i++) {
     if (nodes[i].streamMs == nullptr) {
       return GateFailure{EXIT_STREAMS, i,
                          kj::str(event.text(), ": calls are answered again, but the stream of node ", NODE_NAMES[i],
-                                 " is not open again within ", limit, " s")};
+                                 " is not open again", within)};
     }
   }
   return nullptr;

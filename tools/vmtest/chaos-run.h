@@ -23,7 +23,7 @@ class ChaosRun {
   static constexpr kj::Duration ANSWER_LIMIT = 3 * kj::SECONDS;
   static constexpr kj::Duration RECOVERY_LIMIT = 12 * kj::SECONDS;
   // Between two events, so that there is traffic to be broken.
-  static constexpr kj::Duration PAUSE = 200 * kj::MILLISECONDS;
+  static constexpr kj::Duration PAUSE = 100 * kj::MILLISECONDS;
   // After the link is cut, for what was told before. Not scaled, as the cut is not.
   static constexpr kj::Duration CUT_SETTLES = 800 * kj::MILLISECONDS;
 
@@ -34,7 +34,8 @@ class ChaosRun {
     kj::Maybe<uint32_t> callMs, streamMs;  // the slower node's; null while one of them has not told
   };
 
-  ChaosRun(kj::Array<ChaosEvent> plan, kj::uint factor);
+  // limit: of a recovery, with hardware virtualisation.
+  ChaosRun(kj::Array<ChaosEvent> plan, kj::uint factor, kj::Duration limit = RECOVERY_LIMIT);
 
   void begin(kj::TimePoint now);
   kj::Maybe<GateFailure> advance(kj::TimePoint now);
@@ -78,6 +79,7 @@ class ChaosRun {
 
   const kj::Array<ChaosEvent> events;
   const kj::uint factor;
+  const kj::Duration limit;
   kj::Array<Recovery> recoveries;
   Stage stage = Stage::IDLE;
   size_t current = 0;

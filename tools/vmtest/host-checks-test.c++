@@ -62,6 +62,27 @@ TEST_CASE("folders on disk are pruned by what they say of themselves") {
   CHECK(kj::strArray(names, " ") == "os2vm--05 os2vm--11 os2vm--16 os2vm--17 os2vm--18 os2vm--19 other--01");
 }
 
+TEST_CASE("a run that was killed counts as a failed one, and one that is under way is never removed") {
+  auto top = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/killed-XXXXXX");
+  REQUIRE(mkdtemp(top.begin()) != nullptr);
+  kj::Vector<kj::Maybe<kj::AutoCloseFd>> alive;
+  for (int i = 10; i < 10 + int(KEEP_FAILED) + 4; i++) {
+    auto folder = kj::str(top, "/os2vm--", i);
+    REQUIRE((makeFolder(folder) == nullptr));
+    auto lock = tryLockFile(kj::str(folder, '/', RUNNING_FILE));
+    REQUIRE((lock != nullptr));
+    CHECK((tryLockFile(kj::str(folder, '/', RUNNING_FILE)) == nullptr));
+    if (i == 11) alive.add(kj::mv(lock));
+  }
+  REQUIRE((makeFolder(kj::str(top, "/os2vm--05")) == nullptr));  // says nothing of itself
+  auto filesystem = kj::newDiskFilesystem();
+  auto base = filesystem->getRoot().openSubdir(kj::Path::parse(top.slice(1)), kj::WriteMode::MODIFY);
+  pruneRuns(*base, "os2vm");
+  CHECK(base->listNames().size() == KEEP_FAILED + 2);
+  for (auto name : {"os2vm--05"_kj, "os2vm--11"_kj, "os2vm--14"_kj}) CHECK(base->exists(kj::Path(name)));
+  for (auto name : {"os2vm--10"_kj, "os2vm--12"_kj, "os2vm--13"_kj}) CHECK_FALSE(base->exists(kj::Path(name)));
+}
+
 TEST_CASE("a fresh folder is ours, new each time, and a foreign place is refused") {
   auto top = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/runs");
   auto fresh = [&] {

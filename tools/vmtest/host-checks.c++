@@ -1,8 +1,10 @@
 #include "tools/vmtest/host-checks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <kj/debug.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -64,6 +66,25 @@ kj::Vector<kj::StringPtr> runsToRemove(kj::ArrayPtr<const OldRun> runs, kj::uint
   return out;
 }
 
+kj::Maybe<kj::AutoCloseFd> tryLockFile(kj::StringPtr path) {
+  kj::AutoCloseFd fd(open(path.cStr(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (fd.get() < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) return nullptr;
+  return kj::mv(fd);
+}
+
+namespace {
+
+// Whoever made this folder has ended. Without the file nothing is known, so it is taken for one that lives.
+bool hasEnded(const kj::ReadableDirectory& folder) {
+  auto running = folder.tryOpenFile(kj::Path(RUNNING_FILE));
+  KJ_IF_MAYBE (file, running) {
+    KJ_IF_MAYBE (fd, (*file)->getFd()) return flock(*fd, LOCK_EX | LOCK_NB) == 0;  // closing it gives it back
+  }
+  return false;
+}
+
+}  // namespace
+
 void pruneRuns(const kj::Directory& base, kj::StringPtr profile) {
   kj::Vector<OldRun> runs;
   auto prefix = kj::str(profile, "--");
@@ -72,7 +93,7 @@ void pruneRuns(const kj::Directory& base, kj::StringPtr profile) {
     auto folder = base.tryOpenSubdir(kj::Path(name));
     KJ_IF_MAYBE (f, folder) {
       auto result = (*f)->tryOpenFile(kj::Path("result.txt"));
-      bool finished = result != nullptr, passed = false;
+      bool finished = result != nullptr || hasEnded(**f), passed = false;
       KJ_IF_MAYBE (file, result) passed = (*file)->readAllText() == "success\n";
       runs.add(OldRun{kj::str(name), finished, passed, (*f)->exists(kj::Path("keep"))});
     }

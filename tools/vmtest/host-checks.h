@@ -2,6 +2,7 @@
 // What must hold on the host before a guest is started, and where a run leaves its files. Every problem names the thing
 // and the remedy.
 #include <kj/filesystem.h>
+#include <kj/io.h>
 #include <kj/one-of.h>
 #include <kj/string.h>
 #include <kj/vector.h>
@@ -20,8 +21,14 @@ uint64_t freeKib(kj::StringPtr path);
 // Null when `path` is a readable file that is not empty. `label`: what builds it.
 kj::Maybe<kj::String> artifactProblem(kj::StringPtr what, kj::StringPtr path, kj::StringPtr label);
 
+// A run holds a lock on this file of its folder for as long as it lives, so that one that was killed can be told from
+// one that is still under way.
+constexpr kj::StringPtr RUNNING_FILE = "running"_kj;
+// Null when somebody else holds it, or when it cannot be made.
+kj::Maybe<kj::AutoCloseFd> tryLockFile(kj::StringPtr path);
+
 // Of the run folders in one place, those to remove: all but the newest `keepPassed` passed and `keepFailed` failed
-// ones, never one that is kept or that has no result yet.
+// ones, never one that is kept or under way. One that ended without a result, because it was killed, has failed.
 struct OldRun {
   kj::String name;  // begins with its time, so names sort by age
   bool finished, passed, kept;

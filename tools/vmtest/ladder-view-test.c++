@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <kj/debug.h>
 
+#include "tools/vmtest/testing-chaos.h"
+
 namespace nexus::vmtest {
 namespace {
 
@@ -88,6 +90,67 @@ TEST_CASE("plain lines come once each, in the order of time, with the end of eac
   CHECK(lines[1] == "[+1.0 s] A ok   initd reports its kernel: 6.1.0");
   CHECK(lines[2] == "phase launch done in 1.0 s");
   CHECK(view.news(scene.start + 1001 * MS).size() == 0);
+}
+
+TEST_CASE("in the chaos phase the table grows in place, with what is waited for, and no line is too long") {
+  ChaosScene scene(ChaosMode::LONG);
+  scene.recover(0, 1884, 1709);
+  scene.kill(1);
+  for (kj::uint width : {60u, 79u, 119u}) {
+    for (bool color : {false, true}) {
+      for (auto& line : ladderLines(scene.state, scene.now, ViewStyle{width, color, 22})) {
+        size_t shown = 0;
+        for (size_t i = 0; i < line.size(); i++) {
+          if (line[i] == '\x1b') {
+            while (line[i] != 'm') i++;
+          } else {
+            shown++;
+          }
+        }
+        CAPTURE(line.cStr());
+        CHECK(shown <= width);
+      }
+    }
+  }
+  auto lines = ladderLines(scene.state, scene.now, ViewStyle{79, false, 22});
+  CHECK(lines.size() <= 22);
+  CHECK(has(lines, "  chaos          recovery after             back    calls  streams   budget"));
+  CHECK(has(lines, "ok   kill virtionetd on A     0.02 s   1.88 s   1.70 s   3.00 s"));
+  CHECK(has(lines, "..   kill netstackd on A           -        -        -   5.00 s"));
+  CHECK(has(lines, "..   kill netstackd on A: waits for its start"));
+}
+
+TEST_CASE("at the end of the chaos phase all of it fits a terminal of 24 rows") {
+  ChaosScene scene(ChaosMode::KILLS);
+  size_t events = scene.chaos().plan().size();
+  for (size_t i = 0; i + 1 < events; i++) scene.recover(i, 100, 100);
+  scene.kill(events - 1);
+  auto lines = ladderLines(scene.state, scene.now, ViewStyle{79, false, 22});
+  CHECK(lines.size() == 22);
+  CHECK(has(lines, "recovery after"));
+  CHECK(!has(lines, "kill virtionetd on A "));
+  CHECK(has(lines, "ok   kill statefsd on B"));
+  CHECK(has(lines, "..   kill dsoftbusd on B"));
+  CHECK(has(lines, " recoveries, all within their budgets"));
+  CHECK(has(ladderLines(scene.state, scene.now, ViewStyle{119, false, 38}), "ok   kill virtionetd on A "));
+}
+
+TEST_CASE("plain lines tell each recovery once, when it is over") {
+  ChaosScene scene;
+  PlainView view(scene.state);
+  view.news(scene.now);
+  scene.kill(0);
+  CHECK(!has(view.news(scene.now), "kill virtionetd on A"));
+  scene.status(0, "service virtionetd start");
+  scene.both("chaos 0 call 10");
+  scene.both("chaos 0 stream 20");
+  scene.pass(1 * MS);
+  auto lines = view.news(scene.now);
+  REQUIRE(lines.size() == 1);
+  CHECK(has(lines, " s]   kill virtionetd on A     0.00 s   0.01 s   0.02 s   3.00 s"));
+  CHECK(view.news(scene.now).size() == 0);
+  scene.recover(1, 10, 20);
+  CHECK(has(view.news(scene.now), "kill netstackd on A"));
 }
 
 TEST_CASE("after five quiet seconds a plain line tells what is waited for, and not more often") {

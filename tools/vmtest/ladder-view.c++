@@ -23,7 +23,7 @@ kj::String painted(kj::StringPtr text, kj::StringPtr color, const ViewStyle& sty
 
 // A marker without the name of who prints it, for narrow columns.
 kj::StringPtr shortText(kj::StringPtr text) {
-  for (auto prefix : {"SELFTEST: "_kj, "dsoftbusd: "_kj, "net: "_kj}) {
+  for (auto prefix : {"SELFTEST: "_kj, "dsoftbusd: "_kj, "dsoftbus:"_kj, "net: "_kj}) {
     if (text.startsWith(prefix)) return text.slice(prefix.size());
   }
   return text;
@@ -104,15 +104,31 @@ struct Layout {
 // What the phase does now besides waiting for its markers.
 void addChaosLines(const RunState& state, const ViewStyle& style, kj::Vector<kj::String>& lines) {
   auto& chaos = state.latePhases().chaos();
-  auto add = [&](kj::StringPtr text) { lines.add(kj::str(kj::repeat(' ', PHASE_COLUMN), text)); };
+  size_t width = kj::max(style.width, 60u) - PHASE_COLUMN - 5;
+  auto add = [&](kj::StringPtr verdict, kj::StringPtr color, kj::StringPtr text) {
+    auto fits = kj::heapString(text.begin(), kj::min(text.size(), width));
+    lines.add(kj::str(kj::repeat(' ', PHASE_COLUMN), painted(verdict, color, style), ' ', fits));
+  };
   auto status = chaos.status();
   auto table = recoveryTable(chaos);
   for (size_t i = 0; i < table.size(); i++) {
     bool over = i == 0 || chaos.recovery(i - 1).over;
-    auto head = i == 0 ? kj::str("    ") : painted(over ? "ok  " : "..  ", over ? GREEN : YELLOW, style);
-    add(kj::str(head, ' ', table[i]));
+    add(i == 0 ? "    "_kj : over ? "ok  "_kj : "..  "_kj, i == 0 ? DIM : over ? GREEN : YELLOW, table[i]);
   }
-  if (status.size() > 0) add(kj::str(painted("..  ", YELLOW, style), ' ', status));
+  if (status.size() > 0) add("..  ", YELLOW, status);
+}
+
+// A chaos phase that is longer than the terminal is high: the first recoveries become one line below the table's head.
+void foldRecoveries(kj::Vector<kj::String>& block, size_t surplus, const ViewStyle& style) {
+  constexpr size_t HEAD = 1, KEPT = 4;  // kept: the newest recoveries, what is waited for, and the markers
+  if (surplus == 0 || block.size() < HEAD + KEPT + 2) return;
+  size_t folded = kj::min(surplus + 1, block.size() - HEAD - KEPT);
+  kj::Vector<kj::String> out;
+  out.add(kj::mv(block[0]));
+  auto text = kj::str(folded, " recoveries, all within their budgets");
+  out.add(kj::str(kj::repeat(' ', PHASE_COLUMN), painted("ok  ", GREEN, style), ' ', text));
+  for (size_t i = HEAD + folded; i < block.size(); i++) out.add(kj::mv(block[i]));
+  block = kj::mv(out);
 }
 
 kj::Vector<kj::String> phaseLines(const RunState& state, Phase phase, kj::TimePoint now, const ViewStyle& style,
@@ -182,6 +198,11 @@ kj::Vector<kj::String> ladderLines(const RunState& state, kj::TimePoint now, con
   for (size_t i = 0; i < blocks.size() && (state.stage() != Stage::RUNNING || phases[i] < state.phase()); i++)
     shrink(i);
   for (size_t i = blocks.size(); i > 0; i--) shrink(i - 1);
+  if (state.stage() == Stage::RUNNING && state.phase() == Phase::CHAOS && total > style.rows) {
+    for (size_t i = 0; i < blocks.size(); i++) {
+      if (phases[i] == Phase::CHAOS) foldRecoveries(blocks[i], total - style.rows, style);
+    }
+  }
   kj::Vector<kj::String> lines;
   if (layout.two) lines.add(kj::str(padded("", PHASE_COLUMN), padded("node A", layout.cellWidth), "  node B"));
   for (auto& block : blocks) {

@@ -3,11 +3,13 @@
 namespace nexus::vmtest {
 
 LateSettings LateSettings::clone() const {
-  return {{perf.enabled, kj::heapArray<BudgetSetting>(perf.settings.asPtr())}, soak, chaos};
+  return {{perf.enabled, kj::heapArray<BudgetSetting>(perf.settings.asPtr())}, soak, chaos, recoveryLimit};
 }
 
 LatePhases::LatePhases(LateSettings settings, kj::uint factor)
-    : perfGate(settings.perf, factor), soakGate(settings.soak, factor), chaosRun(chaosPlan(settings.chaos), factor) {}
+    : perfGate(settings.perf, factor),
+      soakGate(settings.soak, factor),
+      chaosRun(chaosPlan(settings.chaos), factor, settings.recoveryLimit) {}
 
 bool LatePhases::wanted(Phase phase) const {
   if (phase == Phase::SOAK) return soakGate.plan().enabled();

@@ -11,6 +11,7 @@ struct LateSettings {
   PerfSettings perf;
   SoakSettings soak;
   ChaosMode chaos = ChaosMode::LONG;
+  kj::Duration recoveryLimit = ChaosRun::RECOVERY_LIMIT;
 
   LateSettings clone() const;
   // Neither budgets nor traffic: the markers alone.

@@ -136,10 +136,24 @@ TEST_CASE("help names every option") {
 }
 
 TEST_CASE("the list shows phases, budgets and every marker") {
-  auto text = listText(os2vmProfile());
+  auto text = listText(os2vmProfile(), LateSettings());
   CHECK(has(text, "phase session, budget 5.0 s with KVM, 20.0 s without"));
   CHECK(has(text, "  B  required   dsoftbusd: cross-vm session ok node-a"));
   CHECK(has(text, "  A  forbidden  net: dhcp bound"));
+  CHECK(has(text, "\n  session, budget 5.0 s with KVM, 20.0 s without\n"));
+  CHECK(has(text, "\n  1 x 8.0 s of traffic both ways\n"));
+  CHECK(has(text, "\n  kill netstackd on B, recovery: budget 5.0 s with KVM, 20.0 s without\n"));
+  CHECK(has(text, "\n  cut the link for 11 s, recovery: budget 5.0 s"));
+}
+
+TEST_CASE("the list shows what the options make of the later phases") {
+  auto options = good(TWO, {"--budget=total=7000", "--soak", "0", "--chaos", "kills"});
+  auto text = listText(os2vmProfile(), options.late);
+  CHECK(has(text, "\n  total, budget 7.0 s with KVM, 7.0 s without\n"));
+  CHECK(has(text, "phase soak, budget 15.0 s with KVM, 60.0 s without\n  left out\n"));
+  CHECK(!has(text, "cut the link"));
+  CHECK(has(listText(os2vmProfile(), LateSettings::off()), "\n  no budgets\n"));
+  CHECK(!has(listText(qemuTestProfile(), LateSettings()), "recovery"));
 }
 
 }  // namespace

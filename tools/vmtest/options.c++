@@ -207,12 +207,42 @@ kj::OneOf<Options, UsageError, HelpRequest> parseOptions(kj::StringPtr program,
   return translate(raw, profiles);
 }
 
-kj::String listText(const Profile& profile) {
+namespace {
+
+kj::String bothBudgets(kj::Duration budget) {
+  return kj::str("budget ", secondsText(budget), " with KVM, ", secondsText(budget * int64_t(TCG_FACTOR)), " without");
+}
+
+// What a phase does besides waiting for its markers.
+void listLate(Phase phase, const LateSettings& late, kj::Vector<kj::String>& lines) {
+  if (phase == Phase::PERF) {
+    PerfGate kvm(late.perf, 1), tcg(late.perf, TCG_FACTOR);
+    if (!kvm.enabled()) lines.add(kj::str("  no budgets"));
+    for (size_t i = 0; kvm.enabled() && i < kvm.table().size(); i++) {
+      lines.add(kj::str("  ", kvm.table()[i].name, ", budget ", secondsText(kvm.table()[i].budget), " with KVM, ",
+                        secondsText(tcg.table()[i].budget), " without"));
+    }
+  }
+  if (phase == Phase::SOAK) {
+    lines.add(late.soak.enabled()
+                  ? kj::str("  ", late.soak.rounds, " x ", secondsText(late.soak.duration), " of traffic both ways")
+                  : kj::str("  left out"));
+  }
+  if (phase == Phase::CHAOS) {
+    auto plan = chaosPlan(late.chaos);
+    if (plan.size() == 0) lines.add(kj::str("  left out"));
+    for (auto& event : plan) lines.add(kj::str("  ", event.text(), ", recovery: ", bothBudgets(event.budget)));
+  }
+}
+
+}  // namespace
+
+kj::String listText(const Profile& profile, const LateSettings& late) {
   kj::Vector<kj::String> lines;
   lines.add(kj::str(profile.name, ": ", profile.about));
   for (auto& phase : profile.phases) {
-    lines.add(kj::str("phase ", phaseName(phase.phase), ", budget ", secondsText(phase.budget), " with KVM, ",
-                      secondsText(phase.budget * int64_t(TCG_FACTOR)), " without"));
+    lines.add(kj::str("phase ", phaseName(phase.phase), ", ", bothBudgets(phase.budget)));
+    listLate(phase.phase, late, lines);
     for (auto& rung : profile.rungs) {
       if (rung.phase != phase.phase) continue;
       kj::StringPtr need = rung.need == Need::REQUIRED ? "required "_kj

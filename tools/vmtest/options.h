@@ -47,8 +47,8 @@ kj::OneOf<Options, UsageError, HelpRequest> parseOptions(kj::StringPtr program,
                                                          kj::ArrayPtr<const Profile* const> profiles,
                                                          kj::ArrayPtr<const kj::StringPtr> args);
 
-// What --list prints: phases with their budgets, and the ladder.
-kj::String listText(const Profile& profile);
+// What --list prints: phases with their budgets, the ladder, and what the phases perf, soak and chaos would do.
+kj::String listText(const Profile& profile, const LateSettings& late);
 
 kj::StringPtr pcapModeName(PcapMode mode);
 kj::StringPtr faultName(Fault fault);  // as --fault has it

@@ -106,6 +106,8 @@ Json pcapJson(const RunFacts& facts, kj::ArrayPtr<const Capture* const> captures
     row.set("arp", count(&CaptureCounters::arp)).set("udpDiscovery", count(&CaptureCounters::udpDiscovery));
     row.set("tcpSession", count(&CaptureCounters::tcpSession)).set("syn", count(&CaptureCounters::syn));
     row.set("synAck", count(&CaptureCounters::synAck)).set("rst", count(&CaptureCounters::rst));
+    row.set("udpDiscoveryIpv6", count(&CaptureCounters::udpDiscoveryIpv6));
+    row.set("tcpSessionIpv6", count(&CaptureCounters::tcpSessionIpv6));
     row.set("notKept", facts.captured ? Json(captures[node]->dropped()) : Json(-1));
     json.set(NODE_NAMES[node], kj::mv(row));
   }

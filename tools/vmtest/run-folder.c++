@@ -27,6 +27,7 @@ kj::Maybe<kj::String> RunFolder::choose(const Choice& choice) {
   }
   auto problem = makeFolder(folder);
   if (problem != nullptr) folder = kj::String();
+  if (base.size() > 0) running = tryLockFile(kj::str(folder, '/', RUNNING_FILE));
   return problem;
 }
 

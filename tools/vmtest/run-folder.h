@@ -2,6 +2,7 @@
 // Where a run leaves its files: the folder that was asked for, the test's, or a fresh one in the user's default place,
 // where old runs are removed. Owned by the run.
 #include <kj/array.h>
+#include <kj/io.h>
 #include <kj/string.h>
 
 namespace nexus::vmtest {
@@ -25,7 +26,8 @@ class RunFolder {
   void tidyUp(bool keep) const;
 
  private:
-  kj::String folder, base, profile;  // base: empty unless the folder is in the default place
+  kj::String folder, base, profile;    // base: empty unless the folder is in the default place
+  kj::Maybe<kj::AutoCloseFd> running;  // the lock that says so, in the default place
 };
 
 // Writes or overwrites one file.

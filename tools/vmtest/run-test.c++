@@ -330,6 +330,96 @@ TEST_CASE("a soak runs to its end through the whole harness, and its counts must
   }
 }
 
+TEST_CASE("a node that ends in the soak, or in the chaos, is told by phase and node") {
+  for (kj::byte node : {0, 1}) {
+    for (bool soak : {true, false}) {
+      Harness h(os2vmProfile());
+      h.options.late.soak = SoakSettings{soak ? 1 * kj::SECONDS : 0 * kj::SECONDS, 1};
+      h.options.late.chaos = ChaosMode::KILLS;
+      auto begun = soak ? "status traffic 100 0 4096 0\nwait order soak-begin\n"_kj : "wait order arm 0\n"_kj;
+      CHECK(h.run(kj::str(healthy(upToDeny()), begun, node == 0 ? "[a]" : "[b]", "\nexit 1\n[all]\nhang\n")) ==
+            (soak ? 86 : 106) + node);
+    }
+  }
+}
+
+// What both guests say in one event of phase chaos.
+struct ChaosScript {
+  bool starts = true;                                // the service that was killed
+  kj::StringPtr calls = "both"_kj, streams = calls;  // whose are whole again: both, a
+  uint32_t ms = 12;
+
+  kj::String event(const ChaosEvent& event, size_t n) const {
+    kj::Vector<kj::String> lines;
+    lines.add(kj::str("wait order arm ", n, "\nstatus chaos ", n, " armed"));
+    if (event.kind == ChaosEvent::Kind::KILL) {
+      lines.add(kj::str(event.node == 0 ? "[a]" : "[b]", "\nwait kill ", event.service, "\nstatus service ",
+                        event.service, " exit signal 9"));
+      if (starts) lines.add(kj::str("status service ", event.service, " start"));
+      lines.add(kj::str("[all]"));
+    }
+    lines.add(kj::str("wait order go ", n));
+    lines.add(kj::str(calls == "a" ? "[a]\n" : "", "status chaos ", n, " call ", ms, "\n[all]"));
+    lines.add(kj::str(streams == "a" ? "[a]\n" : "", "status chaos ", n, " stream ", ms, "\n[all]\n"));
+    return kj::strArray(lines, "\n");
+  }
+  kj::String whole(ChaosMode mode) const {
+    auto plan = chaosPlan(mode);
+    kj::Vector<kj::String> events;
+    for (size_t i = 0; i < plan.size(); i++) events.add(event(plan[i], i));
+    return kj::strArray(events, "");
+  }
+};
+
+// Behind the chaos: the guests report it and end.
+kj::String ending() {
+  Profile copy = os2vmProfile();
+  size_t first = 0;
+  while (copy.rungs[first].phase < Phase::CHAOS) first++;
+  copy.rungs = copy.rungs.slice(first, copy.rungs.size());
+  return kj::str("wait order end\n", healthy(copy), "poweroff\n");
+}
+
+TEST_CASE("a whole chaos phase: each daemon of each node is killed, the link cut, and everything comes back") {
+  Harness h(os2vmProfile());
+  h.options.late.chaos = ChaosMode::SHORT;
+  CHECK(h.run(kj::str(healthy(upToDeny()), healthyWire(), ChaosScript().whole(ChaosMode::SHORT), ending())) == 0);
+  auto summary = h.file("summary.json");
+  CHECK(has(summary, "\"planned\": 15"));
+  CHECK(has(summary, "\"recovered\": 15"));
+  CHECK(has(h.printed, "kill dsoftbusd on B      "));
+  CHECK(has(h.printed, "cut the link for 2 s          -   0.01 s   0.01 s   3.00 s"));
+  CHECK(has(h.file("junit.xml"), "cut the link for 2 s"));
+}
+
+TEST_CASE("a chaos phase in which one thing does not come back fails with its code and says what it is") {
+  struct {
+    ChaosScript script;
+    int exit;
+    kj::StringPtr told;
+  } rows[] = {{{.starts = false}, 101, "kill virtionetd on A: virtionetd was not started again"_kj},
+              {{.calls = "a"_kj, .streams = "both"_kj}, 103, "the calls of node B to its peer are not whole again"_kj},
+              {{.streams = "a"_kj}, 104, "the stream of node B is not open again"_kj},
+              {{.ms = 3001}, 105, "recovered after 3001 ms, the budget is 3000 ms"_kj}};
+  for (auto& row : rows) {
+    Harness h(os2vmProfile());
+    h.options.late.chaos = ChaosMode::KILLS;
+    h.options.late.recoveryLimit = 400 * MS;
+    CAPTURE(row.exit);
+    CHECK(h.run(kj::str(healthy(upToDeny()), row.script.event(chaosPlan(ChaosMode::KILLS)[0], 0), "hang\n")) ==
+          row.exit);
+    CHECK(has(h.printed, row.told));
+    CHECK(has(h.file("release-evidence.json"), "\"result\": \"failed\""));
+  }
+}
+
+TEST_CASE("a daemon that dies unasked in the chaos phase is no part of it") {
+  Harness h(os2vmProfile());
+  h.options.late.chaos = ChaosMode::KILLS;
+  CHECK(h.run(kj::str(healthy(upToDeny()),
+                      "wait order arm 0\n[b]\nstatus service samgrd exit signal 11\n[all]\nhang\n")) == 76);
+}
+
 TEST_CASE("budgets that are exceeded fail the run after its phases, with their code") {
   Harness h(os2vmProfile());
   h.options.late.perf = PerfSettings{true, kj::arr(BudgetSetting{"total"_kj, 0 * MS})};

@@ -180,9 +180,10 @@ kj::Promise<void> Run::prepare() {
 void Run::header() {
   auto version =
       kj::heapString(facts.qemuVersion.begin(), facts.qemuVersion.findFirst(' ').orDefault(facts.qemuVersion.size()));
-  screen.line(
-      kj::str("nexus-net ", profile.name, "  accel ", facts.accel, " (", facts.accelReason, ")  QEMU ", version));
-  screen.line(kj::str("  kernel ", facts.kernelVersion, "  memory ", options.memoryMiB, " MiB  pcap ", facts.pcapMode));
+  screen.line(kj::str("nexus-net ", profile.name, "  QEMU ", version, "  memory ", options.memoryMiB, " MiB  pcap ",
+                      facts.pcapMode));
+  screen.line(kj::str("  accel ", facts.accel, " (", facts.accelReason, ')'));
+  screen.line(kj::str("  kernel ", facts.kernelVersion));
   if (options.fault != Fault::NONE) screen.line(kj::str("  broken on purpose: --fault ", faultName(options.fault)));
   screen.line(kj::str("  out ", facts.outDir));
 }
@@ -364,7 +365,9 @@ void Run::onConsoleLine(kj::byte node, kj::StringPtr line, kj::uint number) {
 }
 
 void Run::onStatusLine(kj::byte node, kj::StringPtr line) {
-  KJ_ASSERT_NONNULL(runState).statusLine(node, line, now());
+  auto& state = KJ_ASSERT_NONNULL(runState);
+  state.statusLine(node, line, now());
+  state.advance(now());  // what a phase does next need not wait for the next tick
   obey();
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tools/vmtest/diagnosis.h"
+#include "tools/vmtest/report.h"
 #include "tools/vmtest/run.h"
 
 namespace nexus::vmtest {
@@ -90,7 +91,7 @@ kj::Promise<void> whenInterrupted(kj::UnixEventPort& port) {
 
 int runProfile(Options options, const GuestArtifacts& artifacts) {
   if (options.list) {
-    auto text = listText(*options.profile);
+    auto text = listText(*options.profile, options.late);
     kj::FdOutputStream(STDOUT_FILENO).write(text.begin(), text.size());
     return 0;
   }
@@ -124,10 +125,14 @@ int vmtestMain(int argc, char** argv, kj::StringPtr program, kj::ArrayPtr<const 
     }
     KJ_CASE_ONEOF(options, Options) {
       int code = EXIT_UNEXPECTED;
+      bool json = options.json;
+      auto& profile = *options.profile;
       KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { code = runProfile(kj::mv(options), artifacts); })) {
-        say(STDERR_FILENO, kj::str("FAIL  ", profiles[0]->codePrefix, "UNEXPECTED (exit ", EXIT_UNEXPECTED,
+        say(STDERR_FILENO, kj::str("FAIL  ", profile.codePrefix, "UNEXPECTED (exit ", EXIT_UNEXPECTED,
                                    ")\n  what      ", exception->getDescription(), "\n  where     ",
                                    exception->getFile(), ':', exception->getLine(), '\n'));
+        auto diagnosis = preflightDiagnosis(profile, EXIT_UNEXPECTED, exception->getDescription());
+        if (json) say(STDOUT_FILENO, preflightSummaryJson(profile, diagnosis, nullptr));
       }
       return code;
     }
