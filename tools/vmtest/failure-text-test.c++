@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <kj/debug.h>
 
+#include "tools/vmtest/testing-chaos.h"
+
 namespace nexus::vmtest {
 namespace {
 
@@ -93,6 +95,21 @@ TEST_CASE("a pass tells markers, time, the exit channel and the packets, and eve
   CHECK(text[0] == kj::str("PASS  2/", scene.state.requiredCount(), " markers  2.9 s  exit channel - -"));
   CHECK(has(text, "      warning: something odd"));
   CHECK(text.back() == "      logs /out");
+}
+
+TEST_CASE("durations and recoveries of a whole run stay within 80 columns") {
+  ChaosScene scene;
+  scene.recover(0, 1000, 1000);
+  RunFacts facts;
+  facts.outDir = kj::str("/out");
+  auto text = passText(scene.state, facts, nullptr);
+  bool folded = false;
+  for (size_t i = 1; i < text.size(); i++) {
+    CHECK(text[i].size() < 80);
+    folded |= text[i].endsWith(" s,");
+  }
+  CHECK(folded);
+  CHECK(has(text, "      recovery after"));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t TAIL_LINES = 8;
 constexpr size_t NOTICE_COLUMNS = 180;
+constexpr size_t ROW_COLUMNS = 76;
 
 kj::String exitCodes(const RunState& state) {
   kj::Vector<kj::String> parts;
@@ -35,7 +36,16 @@ kj::Vector<kj::String> passText(const RunState& state, const RunFacts& facts,
   lines.add(kj::str("PASS  ", state.reachedCount(), '/', state.requiredCount(), " markers  ", secondsText(facts.total),
                     "  exit channel ", exitCodes(state),
                     facts.captured ? kj::str("  packets ", describeCounts(captures)) : kj::String()));
-  lines.add(kj::str("      ", kj::strArray(phases, ", ")));
+  // In lines that a narrow terminal has room for.
+  kj::String row;
+  for (auto& phase : phases) {
+    if (row.size() + phase.size() > ROW_COLUMNS) {
+      lines.add(kj::str(row, ','));
+      row = kj::String();
+    }
+    row = row.size() == 0 ? kj::str("      ", phase) : kj::str(row, ", ", phase);
+  }
+  lines.add(kj::mv(row));
   for (auto& line : recoveryTable(state.latePhases().chaos())) lines.add(kj::str("      ", line));
   for (auto& warning : state.warnings()) lines.add(kj::str("      warning: ", warning));
   lines.add(kj::str("      logs ", facts.outDir));
