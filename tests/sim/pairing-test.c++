@@ -338,6 +338,51 @@ TEST_CASE("a window does not let itself be tried for ever") {
   CHECK(f.audits(*f.b, "pair", CallStatus::UNAUTHENTICATED) == 1);
 }
 
+// Plays by the rules until it has been given `frames` frames.
+void play(Fixture& f, kj::AsyncIoStream& stream, PairingExchange& exchange, int frames) {
+  while (frames > 0) {
+    KJ_IF_MAYBE (frame, exchange.nextFrame()) {
+      f.sim.run(stream.write(frame->begin(), frame->size()));
+      continue;
+    }
+    kj::byte buffer[4 + PAIRING_MAX_FRAME];
+    auto bytes = KJ_ASSERT_NONNULL(exchange.expectedBytes());
+    REQUIRE(f.sim.run(stream.tryRead(buffer, 4 + bytes, 4 + bytes)) == 4 + bytes);
+    REQUIRE(exchange.take(kj::arrayPtr(buffer + 4, bytes)) == nullptr);
+    frames--;
+  }
+}
+
+TEST_CASE("somebody who is dialled and breaks off once it knows the digits gets no second try") {
+  Fixture f;
+  auto request = f.network.manager("x").createTcpListenerRequest();
+  request.initLocal().initAddress().setAny();
+  request.getLocal().setPort(34567);
+  auto listening =
+      f.sim.run(kj::Promise<capnp::Response<idl::NetworkManager::CreateTcpListenerResults>>(request.send()));
+  auto acceptor = newNetAcceptor(listening.getListener());
+  REQUIRE(f.alice->open("node-b", "10.42.0.66") == Outcome::OK);
+  f.alice->look();
+  auto mallory = DeviceIdentity::forTest("mallory");
+  FixedEntropy entropy(5);
+  auto meet = [&](int frames) {
+    auto accepted = f.sim.run(acceptor->accept());
+    kj::byte magic[PAIRING_MAGIC_BYTES];
+    REQUIRE(f.sim.run(accepted.stream->tryRead(magic, 4, 4)) == 4);
+    PairingExchange exchange(PairingExchange::Role::RESPONDER, mallory, entropy);
+    play(f, *accepted.stream, exchange, frames);
+  };
+  meet(2);  // the first two messages of the handshake: no harm is done, and alice's node dials again
+  meet(3);  // her nonce as well
+  auto connects = f.network.counters().connects;
+  auto seen = f.alice->code();
+  CHECK(seen.outcome == Outcome::FAILED);
+  CHECK(seen.code == "");
+  f.sim.advance(60 * kj::SECONDS);
+  CHECK(f.network.counters().connects == connects);
+  CHECK(f.audits(*f.a, "pair", CallStatus::UNAUTHENTICATED) == 1);
+}
+
 TEST_CASE("somebody who answers in place of the other shows another device and other digits") {
   // The third machine pairs with b by the rules; alice waits for b and sees nothing of it.
   Fixture f;
@@ -349,16 +394,7 @@ TEST_CASE("somebody who answers in place of the other shows another device and o
   FixedEntropy entropy(5);
   PairingExchange exchange(PairingExchange::Role::INITIATOR, mallory, entropy);
   f.sim.run(stream->write(PAIRING_MAGIC.begin(), PAIRING_MAGIC_BYTES));
-  while (exchange.code() == nullptr) {
-    KJ_IF_MAYBE (frame, exchange.nextFrame()) {
-      f.sim.run(stream->write(frame->begin(), frame->size()));
-      continue;
-    }
-    kj::byte buffer[4 + PAIRING_MAX_FRAME];
-    auto bytes = KJ_ASSERT_NONNULL(exchange.expectedBytes());
-    REQUIRE(f.sim.run(stream->tryRead(buffer, 4 + bytes, 4 + bytes)) == 4 + bytes);
-    REQUIRE(exchange.take(kj::arrayPtr(buffer + 4, bytes)) == nullptr);
-  }
+  play(f, *stream, exchange, 4);
   auto seen = f.bob->code();
   CHECK(seen.deviceId == mallory.deviceId());
   f.bob->say(false);

@@ -70,6 +70,7 @@ struct PairingExchange::State {
   kj::Maybe<NoiseTransport> keys;
   PublicIdentity peer;
   SecretBytes ownNonce{KEY_BYTES};
+  bool nonceOut = false;
   KeyBytes commitment{};
   kj::String code;
   bool decided = false;
@@ -140,6 +141,7 @@ kj::Maybe<Bytes> PairingExchange::nextFrame() {
     case Step::NONCE:
     case Step::OPEN:
       body = s.sealed(s.ownNonce.expose());
+      s.nonceOut = true;
       break;
     case Step::DECISION:
       KJ_UNREACHABLE;
@@ -241,6 +243,10 @@ void PairingExchange::State::show(kj::ArrayPtr<const kj::byte> peerNonce) {
 }
 
 // ---- what came of it
+
+bool PairingExchange::nonceIsOut() const {
+  return state->nonceOut;
+}
 
 kj::Maybe<kj::StringPtr> PairingExchange::code() const {
   // The responder knows it one step earlier, and keeps it until its own nonce is out.

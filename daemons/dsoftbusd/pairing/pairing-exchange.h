@@ -17,8 +17,9 @@
 //
 // h is the hash of the handshake. The code is BLAKE2s(CODE_LABEL | h | nI | nR), its first eight bytes as a big-endian
 // number, modulo 10^7. Whoever stands in between has two handshakes with two hashes, and must fix its nonce in each
-// before it sees the honest one: it hits the same seven digits with a probability of 10^-7, once for each time that two
-// people compare.
+// before it sees the honest one: it hits the same seven digits with a probability of 10^-7. Whoever plays the responder
+// knows the code once it has nI, before the initiator does, and could break off and begin anew until it is the one it
+// wants. So an exchange that fails when this node's nonce is out must not be followed by another until a person says so.
 #include "daemons/dsoftbusd/identity.h"
 #include "libs/nexus-net-os/base/entropy.h"
 
@@ -60,6 +61,9 @@ class PairingExchange {
 
   // The body of the peer's next frame. What is wrong with it; then the exchange is dead for good.
   kj::Maybe<PairingError> take(kj::ArrayPtr<const kj::byte> body);
+
+  // Whether the other end may know the code: from then on a failure ends more than this exchange (see above).
+  bool nonceIsOut() const;
 
   // Once both nonces are open: "123-4567", and who is at the other end if it is the same there. Null before.
   kj::Maybe<kj::StringPtr> code() const;

@@ -23,9 +23,12 @@ PairingWindow::~PairingWindow() noexcept(false) {
 
 kj::Promise<void> PairingWindow::closeInTime() {
   co_await context.timer.afterDelay(request.length);
-  close(Outcome::TIMED_OUT, candidate != nullptr     ? kj::str("nobody said in time whether the digits are the same")
-                            : lastFailure.size() > 0 ? kj::str(lastFailure)
-                                                     : kj::str("no other node came to pair"));
+  close(Outcome::TIMED_OUT,
+        ownSent ? kj::str("the other node did not say in time whether the digits are the same: nothing is "
+                          "stored here, and perhaps something there (unpair it there)")
+        : candidate != nullptr   ? kj::str("nobody said in time whether the digits are the same")
+        : lastFailure.size() > 0 ? kj::str(lastFailure)
+                                 : kj::str("no other node came to pair"));
 }
 
 // ---- connections
@@ -84,7 +87,13 @@ kj::Promise<void> PairingWindow::converse(kj::Own<kj::AsyncIoStream> stream, Rol
           .exclusiveJoin(context.timer.afterDelay(context.limits.exchange).then([]() -> Problem {
             return kj::str("the other node took too long");
           }));
-  if (problem == nullptr) problem = unwanted(exchange.peer());
+  KJ_IF_MAYBE (why, problem) {
+    noteFailure(role, kj::str(remote, ": ", *why));
+    // Or the other end could begin anew until the digits are the ones it wants.
+    if (exchange.nonceIsOut()) close(Outcome::FAILED, kj::str(lastFailure, ", when only the digits were missing"));
+    co_return;
+  }
+  problem = unwanted(exchange.peer());
   KJ_IF_MAYBE (why, problem) {
     noteFailure(role, kj::str(remote, ": ", *why));
     co_return;
