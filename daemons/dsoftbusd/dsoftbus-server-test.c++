@@ -68,6 +68,17 @@ TEST_CASE("a peer that this node's network policy forbids to dial is unreachable
   CHECK(f.sim.run(f.ask("node-b")).getOutcome() == idl::DSoftBus::Outcome::OK);
 }
 
+TEST_CASE("whoever waits for a session hears at once that its peer is trusted no more, and so does who asks later") {
+  Fixture f;
+  auto waiting = f.ask("node-b");
+  CHECK_FALSE(waiting.poll(f.sim.waitScope));
+  f.a->bus->applyTrust(nullptr);
+  auto before = f.sim.timer.now();
+  CHECK(f.sim.run(kj::mv(waiting)).getOutcome() == idl::DSoftBus::Outcome::NOT_TRUSTED);
+  CHECK(f.sim.timer.now() == before);
+  CHECK(f.sim.run(f.ask("node-b")).getOutcome() == idl::DSoftBus::Outcome::UNKNOWN_PEER);  // and never heard
+}
+
 TEST_CASE("a ping measures the round trip and is bounded; a call is checked before it leaves") {
   Fixture f;
   f.a->knows(*f.b);

@@ -388,13 +388,4 @@ void PeerLink::taskFailed(kj::Exception&& exception) {
   KJ_LOG(WARNING, trusted.name, exception.getDescription());
 }
 
-kj::Promise<void> closeChannel(kj::Own<RecordChannel> channel, CloseMessage message, kj::Timer& timer) {
-  auto& c = *channel;
-  return c.send(message)
-      .then([&c] { return c.finish(); })
-      .catch_([](kj::Exception&&) {})  // the other end is gone: nothing to tell it
-      .exclusiveJoin(timer.afterDelay(1 * kj::SECONDS))
-      .attach(kj::mv(channel));
-}
-
 }  // namespace nexus

@@ -148,7 +148,9 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
   kj::TaskSet tasks;           // probes, closing of superseded connections
   kj::Promise<void> loopTask;  // last: uses the rest
 
-  RemoteCaller caller() const { return {true, trusted.name, openedBy.deviceId}; }
+  // The running session's peer: authenticated only while its key is accepted, so that what still arrives in the turn of
+  // the event loop in which that ended is refused.
+  RemoteCaller caller() const { return {!revoked && trusted.accepts(openedBy), trusted.name, openedBy.deviceId}; }
   kj::Maybe<RpcExporter&> exporterFor(kj::StringPtr streamName) const {
     if (RpcExporter::isForCalls(streamName)) return context.exporter;
     return nullptr;
@@ -175,8 +177,5 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
 
   void taskFailed(kj::Exception&& exception) override;
 };
-
-// Sends a close record and ends the connection, within a second.
-kj::Promise<void> closeChannel(kj::Own<RecordChannel> channel, CloseMessage message, kj::Timer& timer);
 
 }  // namespace nexus

@@ -68,4 +68,7 @@ class RecordChannel {
   kj::Promise<void> writeNext();
 };
 
+// Sends a close record and ends the connection, within a second.
+kj::Promise<void> closeChannel(kj::Own<RecordChannel> channel, CloseMessage message, kj::Timer& timer);
+
 }  // namespace nexus
