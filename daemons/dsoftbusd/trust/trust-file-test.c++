@@ -82,5 +82,15 @@ TEST_CASE("a folder that is missing, or that others can write to, is refused wit
   CHECK_THROWS_WITH_AS(TrustFile(f.path.asPtr()), doctest::Contains("others can write"), kj::Exception);
 }
 
+TEST_CASE("a file or folder of another user is refused, whatever its mode") {
+  Fixture f;
+  TrustFile file(f.path);
+  file.save(kj::arr(peer("a")));
+  if (chown(f.path.cStr(), 12345, 12345) != 0) return;  // only root can give a file away, and not in every sandbox
+  CHECK_THROWS_WITH_AS(file.load(), doctest::Contains("belongs to another user"), kj::Exception);
+  KJ_SYSCALL(chown(f.folder.cStr(), 12345, 12345));
+  CHECK_THROWS_WITH_AS(TrustFile(f.path.asPtr()), doctest::Contains("belongs to another user"), kj::Exception);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -27,6 +27,11 @@ kj::String nameIn(kj::StringPtr path) {
   return kj::str(path);
 }
 
+// As for the identity file: whoever owns a file can change it, whatever its mode says.
+bool isOurs(const struct stat& info) {
+  return info.st_uid == 0 || info.st_uid == geteuid();
+}
+
 [[noreturn]] void fail(kj::String sentence) {
   kj::throwFatalException(KJ_EXCEPTION(FAILED, sentence));
 }
@@ -39,6 +44,7 @@ kj::AutoCloseFd openFolder(kj::StringPtr path) {
   kj::AutoCloseFd fd(raw);
   struct stat info;
   KJ_SYSCALL(fstat(fd, &info));
+  if (!isOurs(info)) fail(kj::str("trustFile: the folder ", folder, " belongs to another user"));
   if ((info.st_mode & 022) != 0) fail(kj::str("trustFile: others can write to the folder ", folder, ": chmod 0700 it"));
   return fd;
 }
@@ -58,6 +64,7 @@ kj::Array<TrustedPeer> TrustFile::load() {
   struct stat info;
   KJ_SYSCALL(fstat(fd, &info));
   if (!S_ISREG(info.st_mode)) fail(kj::str("the trust file ", path, " is not a regular file"));
+  if (!isOurs(info)) fail(kj::str("the trust file ", path, " belongs to another user"));
   if ((info.st_mode & 077) != 0) fail(kj::str("the trust file ", path, " can be reached by others: chmod 0600 it"));
   if (size_t(info.st_size) > MAX_FILE_BYTES) fail(kj::str("the trust file ", path, " is too large"));
   auto text = kj::FdInputStream(kj::mv(fd)).readAllText(MAX_FILE_BYTES + 1);
@@ -93,7 +100,9 @@ void TrustFile::replaceWith(kj::StringPtr text) {
     unlinkat(folder, newName.cStr(), 0);
     fail(kj::str("the trust file ", path, " cannot be written: ", strerror(error)));
   }
-  KJ_SYSCALL(fsync(folder), path);
+  // The new file is in place: whoever were told that it failed would be told wrong.
+  if (fsync(folder) != 0)
+    KJ_LOG(WARNING, "the trust file may be the old one after a power loss", path, strerror(errno));
 }
 
 }  // namespace nexus

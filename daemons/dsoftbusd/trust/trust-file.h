@@ -10,10 +10,11 @@ namespace nexus {
 
 class TrustFile final : public TrustStore {
  public:
-  // FAILED with a sentence when the folder is not there, or others can write to it.
+  // FAILED with a sentence when the folder is not there, is another user's than root's or ours, or others can write to
+  // it.
   explicit TrustFile(kj::StringPtr path);
 
-  // A file that others can reach, or that is no regular file, is refused. It is read in whole: at most 256 KiB.
+  // A file that others own or can reach, or that is no regular file, is refused. It is read in whole: at most 256 KiB.
   kj::Array<TrustedPeer> load() override;
   void save(kj::ArrayPtr<const TrustedPeer> peers) override;
   kj::StringPtr describe() const override { return path; }

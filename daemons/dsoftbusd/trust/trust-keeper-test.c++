@@ -96,6 +96,19 @@ TEST_CASE("a peer is removed by name or device id; a configured one is not") {
   CHECK(keeper.remove("b") == Removed::UNKNOWN);
 }
 
+TEST_CASE(
+    "removing a peer whose entry the configuration hides says that it is still trusted, and it never comes back") {
+  MemoryTrustStore store;
+  TrustKeeper keeper(nullptr, 64, store);
+  keeper.add("b", identity("b"));
+  keeper.configure(kj::arr(peer("b", "other")));
+  CHECK(keeper.remove("b") == Removed::CONFIGURED);
+  CHECK(names(keeper) == "b");
+  keeper.configure(nullptr);
+  CHECK(names(keeper) == "");
+  CHECK(names(TrustKeeper(nullptr, 64, store)) == "");
+}
+
 TEST_CASE("the merged table is bounded, for a new configuration too") {
   MemoryTrustStore store;
   TrustKeeper keeper(kj::arr(peer("a", "a")), 2, store);

@@ -49,9 +49,11 @@ kj::Array<TrustedPeer> TrustKeeper::merged() const {
 
 void TrustKeeper::checkSize(kj::ArrayPtr<const TrustedPeer> peers) const {
   if (peers.size() <= most) return;
-  kj::throwFatalException(KJ_EXCEPTION(FAILED, kj::str(peers.size(), " trusted peers, of which ", configured.size(),
-                                                       " are configured and the others paired; at most ", most,
-                                                       ": raise maxTrustedPeers, or unpair some")));
+  size_t fromStore = 0;
+  for (auto& peer : peers) fromStore += peer.paired ? 1 : 0;
+  kj::throwFatalException(KJ_EXCEPTION(
+      FAILED, kj::str(peers.size(), " trusted peers, of which ", peers.size() - fromStore, " are configured and ",
+                      fromStore, " paired; at most ", most, ": raise maxTrustedPeers, or unpair some")));
 }
 
 void TrustKeeper::configure(kj::Array<TrustedPeer> peers) {
@@ -92,14 +94,13 @@ TrustKeeper::Removed TrustKeeper::remove(kj::StringPtr wanted) {
   for (auto& peer : paired) {
     if (peer.name != wanted && peer.find(wanted) == nullptr) peers.add(peer.clone());
   }
-  if (peers.size() < paired.size()) {
-    storePaired(peers.releaseAsArray());
-    return Removed::REMOVED;
-  }
+  bool removed = peers.size() < paired.size();
+  if (removed) storePaired(peers.releaseAsArray());
+  // It may have been hidden by one of the configuration, which is trusted as before.
   for (auto& peer : configured) {
     if (peer.name == wanted || peer.find(wanted) != nullptr) return Removed::CONFIGURED;
   }
-  return Removed::UNKNOWN;
+  return removed ? Removed::REMOVED : Removed::UNKNOWN;
 }
 
 void TrustKeeper::storePaired(kj::Array<TrustedPeer> peers) {

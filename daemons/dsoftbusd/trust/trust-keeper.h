@@ -30,7 +30,9 @@ class TrustKeeper {
   void add(kj::StringPtr name, PublicIdentity identity);
 
   enum class Removed { REMOVED, UNKNOWN, CONFIGURED };
-  // By name or device id. FAILED, with nothing changed, when the rest could not be stored.
+  // By name or device id. CONFIGURED: one of the configuration is still trusted; a paired one that it hid is gone, so
+  // that it does not come back when the configuration's entry goes. FAILED, with nothing changed, when the rest could
+  // not be stored.
   Removed remove(kj::StringPtr peer);
 
   size_t mostPeers() const { return most; }
