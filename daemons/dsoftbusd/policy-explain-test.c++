@@ -157,6 +157,38 @@ TEST_CASE("a record's verdict that is not the policy's is told as what it is") {
   CHECK(contains(longest.sentence, "ask with the whole name"));
 }
 
+TEST_CASE("a record about a peer, and not about a call, says what happened to it") {
+  Fixture f;
+  auto explain = [&](kj::StringPtr operation, CallStatus verdict) {
+    AuditEntry entry;
+    entry.peer = kj::str("node-b");
+    entry.operation = kj::str(operation);
+    entry.verdict = verdict;
+    auto answer = explainDecision(f.table(), entry);
+    CHECK(answer.reason == idl::PolicyReason::OTHER_CHECK);
+    CHECK(answer.sentence.startsWith("no call: "));
+    return kj::mv(answer.sentence);
+  };
+  CHECK(contains(explain("revoke", CallStatus::UNAUTHENTICATED), "ended what was open"));
+  CHECK(contains(explain("pair", CallStatus::OK), "was paired"));
+  CHECK(contains(explain("pair", CallStatus::TIMED_OUT), "closed before both people"));
+  CHECK(contains(explain("pair", CallStatus::UNAUTHENTICATED), "broke off"));
+  CHECK(contains(explain("handshake", CallStatus::UNAUTHENTICATED), "connection was refused"));
+  CHECK(contains(explain("announce", CallStatus::UNAUTHENTICATED), "another static key"));
+}
+
+TEST_CASE("a record of a change of the configuration says whether it came to be") {
+  Fixture f;
+  AuditEntry entry;
+  entry.change = kj::str("reload changed: policy; policy 2");
+  CHECK(explainDecision(f.table(), entry).sentence ==
+        "no call: this node's own configuration was changed; reload changed: policy; policy 2");
+  entry.change = kj::str("reload refused: needs a restart: sessionPort");
+  entry.verdict = CallStatus::DENIED;
+  auto refused = explainDecision(f.table(), entry).sentence;
+  CHECK(contains(refused, "was refused, and nothing was; reload refused: needs a restart"));
+}
+
 TEST_CASE("the schema's form carries the rules themselves") {
   Fixture f;
   capnp::MallocMessageBuilder message;

@@ -169,6 +169,31 @@ kj::StringPtr callSentence(CallStatus verdict) {
   }
 }
 
+// Records about a peer and not about a call: they name no service.
+kj::Maybe<kj::StringPtr> trustSentence(const AuditEntry& entry) {
+  if (entry.service.size() > 0) return nullptr;
+  if (entry.operation == "revoke") {
+    return "no call: this node trusts the peer, or the key that its session was opened by, no more, and ended what was"
+           " open to it; whom it trusts now: nexusctl bus trusted"_kj;
+  }
+  if (entry.operation == "pair") {
+    if (entry.verdict == CallStatus::OK) {
+      return "no call: the peer was paired, two people found the digits the same; what it may do is the policy's"_kj;
+    }
+    return entry.verdict == CallStatus::TIMED_OUT
+               ? "no call: a window for pairing closed before both people had said yes; nobody is trusted for it here"_kj
+               : "no call: a pairing was refused or broke off; nobody is trusted for it here"_kj;
+  }
+  if (entry.operation == "handshake") {
+    return "no call: a connection was refused; its key is not in the trust table, or its proof of identity is wrong"_kj;
+  }
+  if (entry.operation == "announce") {
+    return "no call: an announcement names another static key for the device than the trust table has; it is not"
+           " believed"_kj;
+  }
+  return nullptr;
+}
+
 void fillRule(const PolicyTable& table, size_t index, idl::PolicyExplanation::Rule::Builder out) {
   auto& rule = table.rules[index];
   out.setIndex(index);
@@ -246,8 +271,12 @@ PolicyAnswer explainPolicy(const PolicyTable& table, const PolicyQuestion& q) {
 
 PolicyAnswer explainDecision(const PolicyTable& table, const AuditEntry& entry) {
   if (entry.change.size() > 0) {
-    return answer(Reason::OTHER_CHECK, kj::str("no call: this node's own configuration; ", entry.change));
+    bool refused = entry.verdict != CallStatus::OK;
+    return answer(Reason::OTHER_CHECK,
+                  kj::str("no call: this node's own configuration was ",
+                          refused ? "to be changed, which was refused, and nothing was; " : "changed; ", entry.change));
   }
+  KJ_IF_MAYBE (sentence, trustSentence(entry)) return answer(Reason::OTHER_CHECK, kj::str(*sentence));
   if (entry.verdict != CallStatus::OK && entry.verdict != CallStatus::DENIED) {
     bool call = entry.service.startsWith(RPC_SERVICE_PREFIX);
     return answer(Reason::OTHER_CHECK, kj::str(call ? callSentence(entry.verdict) : verdictSentence(entry.verdict)));
