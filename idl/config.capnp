@@ -77,6 +77,7 @@ struct Dsoftbusd {
   # Announced names; at most 16.
   trust @10 :List(Trust);
   policy @11 :List(Rule);
+  # At most 4096, and as many of candidate.
   ratePerSecond @12 :UInt32 = 50;
   rateBurst @13 :UInt32 = 100;
   maxPeers @14 :UInt16 = 16;

@@ -174,6 +174,17 @@ TEST_CASE("the tables are bounded") {
           "at most 64 trust entries");
 }
 
+TEST_CASE("the policy and the candidate have 4096 rules each and not one more") {
+  for (auto table : {"policy", "candidate"}) {
+    auto rule = kj::str("[[dsoftbusd.", table, "]]\npeer = \"node-b\"\nservice = \"samgrd\"\n",
+                        "operations = [\"resolve-status\"]\n");
+    size_t there = table == "policy"_kj ? 1 : 0;  // in GOOD
+    auto most = kj::str(GOOD, kj::strArray(kj::repeat(rule.asPtr(), 4096 - there), ""));
+    CHECK(check(most).is<BusSettings>());
+    refuses(kj::str(most, rule), "at most 4096 policy rules");
+  }
+}
+
 TEST_CASE("the address of a trust entry is one host, with or without a port") {
   auto checked = check(changed("\"10.0.0.9\"", "\"[fe80::2]:34568\""));
   REQUIRE(checked.is<BusSettings>());

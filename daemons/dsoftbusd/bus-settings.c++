@@ -13,6 +13,7 @@ namespace {
 using Text = capnp::Text::Reader;
 
 constexpr size_t MAX_NAME_BYTES = 64;
+constexpr size_t MAX_POLICY_RULES = 4096;  // of the policy, and as many of the candidate
 constexpr uint16_t DEFAULT_SESSION_PORT = 34567;
 
 // Checks one configuration; the first fault is the answer.
@@ -84,6 +85,7 @@ class Checker {
   kj::OneOf<kj::Array<PolicyRule>, SettingsError> rules(capnp::List<config::Dsoftbusd::Rule>::Reader list,
                                                         kj::ArrayPtr<const TrustedPeer> peers,
                                                         const RpcCatalog& offers) {
+    if (list.size() > MAX_POLICY_RULES) return error("at most ", MAX_POLICY_RULES, " policy rules");
     kj::Vector<PolicyRule> rules;
     for (auto entry : list) {
       auto wrong = checkRule(entry, peers, offers);

@@ -220,7 +220,9 @@ void Bus::complain(const HandshakeFailure& failure, const SocketAddress& remote)
 kj::Promise<void> Bus::refuseStranger(HandshakeDone done, kj::String why, SocketAddress remote) {
   counts.strangers++;
   auto stranger = kj::str("stranger:", done.peer.deviceId.slice(0, STRANGER_ID_CHARS));
-  KJ_LOG(WARNING, "session refused", stranger, remote, why);
+  if (complaints.tryTake("", context.timer.now())) {
+    KJ_LOG(WARNING, "session refused", stranger, remote, why, counts.strangers);
+  }
   auto auditId = context.audit.append(stranger, "", "handshake", CallStatus::UNAUTHENTICATED, 0);
   co_await answerOnce(*done.channel, kj::mv(stranger))
       .exclusiveJoin(context.timer.afterDelay(STRANGER_DEADLINE))

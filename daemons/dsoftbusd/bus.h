@@ -71,7 +71,7 @@ class Bus final : private kj::TaskSet::ErrorHandler {
   LinkContext& context;
   TrustTable& trust;
   HalfOpenLimit halfOpen;
-  RateLimiter complaints;  // log lines about failed handshakes
+  RateLimiter complaints;  // log lines about failed handshakes and strangers
   Counters counts;
   kj::Vector<kj::Own<PeerLink>> allLinks;
   kj::Vector<kj::Maybe<Transport&>> transports;  // of the links, by their number

@@ -180,8 +180,9 @@ kj::Promise<void> Discovery::expireLoop() {
 void Discovery::expire() {
   auto touched = table.expire(timer.now());
   for (auto& deviceId : touched) {
+    if (trust.findByDeviceId(deviceId) == nullptr) continue;  // anybody can make those come and go
     if (table.peek(deviceId) == nullptr) KJ_LOG(INFO, "peer aged out", deviceId);
-    if (trust.findByDeviceId(deviceId) != nullptr) tellRoutes(deviceId);
+    tellRoutes(deviceId);
   }
   bool fewerIgnored = ignoredPeers.expire(timer.now(), settings.table.timeToLive);
   if (fewerIgnored) ignoredChanges++;

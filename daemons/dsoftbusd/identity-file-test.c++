@@ -47,6 +47,10 @@ TEST_CASE("a file that others may read is refused with the remedy") {
 TEST_CASE("a missing file, a folder and anything but a seed are refused") {
   CHECK(refused("/nonexistent/identity", "is missing"));
   CHECK(refused("/proc/self", "not a regular file"));
+  TempFile fifo("");
+  KJ_SYSCALL(unlink(fifo.path));
+  KJ_SYSCALL(mkfifo(fifo.path, 0600));
+  CHECK(refused(fifo.path, "not a regular file"));
   TempFile shortSeed("0011");
   CHECK(refused(shortSeed.path, "64 hexadecimal digits"));
   TempFile longSeed(kj::str(SEED, SEED, SEED, SEED, SEED));

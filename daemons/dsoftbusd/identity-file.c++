@@ -46,7 +46,7 @@ int writeDurably(int fd, kj::ArrayPtr<const char> text) {
 
 // What is the thing for messages: "the identity file". forbidden: permissions that it must not have.
 kj::OneOf<SecretBytes, SettingsError> readSeed(kj::StringPtr what, kj::StringPtr path, mode_t forbidden) {
-  int raw = open(path.cStr(), O_RDONLY | O_CLOEXEC);
+  int raw = open(path.cStr(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // not to hang on a FIFO
   if (raw < 0) return SettingsError{kj::str(what, " ", path, " is missing or cannot be read")};
   kj::AutoCloseFd fd(raw);
   struct stat info;

@@ -58,6 +58,9 @@ struct Fixture {
     b = kj::heap<SimBusNode>(sim, network, "node-b", file);
     auto schema = capnp::Schema::from<config::Dsoftbusd>();
     KJ_ASSERT(loadConfig("b.toml", file, "dsoftbusd", schema, message) == nullptr);
+    makeLive();
+  }
+  void makeLive() {
     LiveConfig::ReadText read = [this]() -> kj::OneOf<kj::String, SettingsError> {
       if (file.size() == 0) return SettingsError{kj::str("b.toml: cannot be read")};
       return kj::str(file);
@@ -140,6 +143,36 @@ TEST_CASE("whatever is wrong with the file, nothing changes, and the sentence is
   refused("b.toml: cannot be read");
   CHECK(f.live->counters().refused == 7);
   CHECK(f.live->counters().reloads == 0);
+}
+
+TEST_CASE(
+    "trust that cannot be changed leaves the policy, the rates, the services and the candidate as they were too") {
+  Fixture f(kj::str(HEAD_B, "maxTrustedPeers = 2\ntrustFile = \"/state/paired\"\n", TRUST_A));
+  TrustedPeer paired[] = {{kj::str("paired"), DeviceIdentity::forTest("paired").publicIdentity()}};
+  f.b->paired.save(paired);
+  f.b->stop();
+  f.b->start();
+  f.makeLive();
+  REQUIRE(f.b->daemon().trusted().all().size() == 2);
+  CHECK(f.list() == CallStatus::DENIED);
+  auto session = KJ_ASSERT_NONNULL(KJ_ASSERT_NONNULL(f.b->daemon().sessions().findLink("node-a")).session());
+  auto head = kj::str(HEAD_B, "maxTrustedPeers = 2\ntrustFile = \"/state/paired\"\n");
+  auto result = f.reload(head, "ratePerSecond = 1\nrateBurst = 1\nservices = [\"samgrd\"]\n", TRUST_C, TRUST_A,
+                         rule("bundlemgrd", "list"), rule("samgrd", "resolve-status", "candidate"));
+  CHECK(result.outcome == Outcome::REFUSED);
+  CHECK(result.sentence ==
+        "3 trusted peers, of which 2 are configured and 1 paired; at most 2: raise maxTrustedPeers, or unpair some");
+  CHECK(f.lastChange() == kj::str(result.auditId, " denied reload refused: ", result.sentence));
+  CHECK(f.b->daemon().trusted().all().size() == 2);
+  CHECK(f.b->daemon().trusted().findByName("node-c") == nullptr);
+  CHECK(f.b->daemon().livePolicy().candidate() == nullptr);
+  CHECK(f.live->policyGeneration() == 1);
+  for (int i = 0; i < 3; i++) CHECK(f.list() == CallStatus::DENIED);  // and not rate limited
+  CHECK_FALSE(session->hasEnded());
+  f.sim.advance(20 * kj::SECONDS);
+  auto& heard = KJ_ASSERT_NONNULL(f.a->daemon().peers().peers().peek(DeviceIdentity::forTest("node-b").deviceId()));
+  CHECK(heard.announce.services.size() == 0);
+  CHECK(f.reload(head, TRUST_A).outcome == Outcome::UNCHANGED);
 }
 
 TEST_CASE("a key that cannot change while the node runs is named, and what else changed is not applied") {
