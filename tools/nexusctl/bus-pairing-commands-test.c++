@@ -58,7 +58,7 @@ TEST_CASE("two people see the same digits, say yes, and the nodes trust each oth
   auto done = f.pair("yes", "yes");
   CHECK(done.alice.exit == Exit::OK);
   CHECK(done.bob.exit == Exit::OK);
-  CHECK(contains(done.alice.out, "It has a session and no rights"));
+  CHECK(contains(done.alice.out, "It gets a session"));
   auto digits = digitsIn(f.alice.console().said);
   CHECK(digits.size() == 8);
   CHECK(digits == digitsIn(f.bob.console().said));

@@ -59,7 +59,8 @@ Report exceptionReport(const kj::Exception& exception) {
 
 Report timeoutReport(kj::Duration timeout) {
   return failure(Exit::TIMED_OUT, kj::str("No answer within ", timeout / kj::MILLISECONDS, " ms."),
-                 "Wait longer with --timeout MS; see what runs: nexusctl status.");
+                 "Wait longer with --timeout MS; see what runs: nexusctl status; and why there is no session: nexusctl "
+                 "bus peers.");
 }
 
 }  // namespace nexus::ctl

@@ -3,6 +3,7 @@
 #include <kj/async-io.h>
 #include <kj/io.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "libs/nexus-net-os/daemon/system-entropy.h"
@@ -27,6 +28,8 @@ int runCommand(kj::Array<kj::String> args) {
 
 int nexusctlMain(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
+  // `bazel run` starts programs elsewhere and says where the command was typed: paths are meant from there.
+  if (auto* typedIn = getenv("BUILD_WORKING_DIRECTORY")) (void)!chdir(typedIn);
   auto args = kj::heapArrayBuilder<kj::String>(argc > 0 ? argc - 1 : 0);
   for (int i = 1; i < argc; i++) args.add(kj::str(argv[i]));
   int status = int(Exit::OTHER);
