@@ -5,7 +5,6 @@
 #include <kj/debug.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "libs/nexus-net-os/store/store-walk.h"
 #include "libs/oslite-frames/bundle-image.h"
@@ -26,18 +25,6 @@ struct Bundle {
 };
 
 enum class Read { SIZES, DATA };
-
-kj::Array<kj::byte> readAll(int file, uint64_t size, kj::StringPtr path) {
-  auto data = kj::heapArray<kj::byte>(size);
-  size_t filled = 0;
-  while (filled < size) {
-    ssize_t n;
-    KJ_SYSCALL(n = read(file, data.begin() + filled, size - filled), path);
-    KJ_REQUIRE(n > 0, "a file of the bundle store became shorter while it was read", path);
-    filled += n;
-  }
-  return data;
-}
 
 // Everything of one pass over the store: what was found, and what is left of its bounds.
 class Pass {
@@ -99,7 +86,7 @@ class Pass {
     bytes += size;
     KJ_REQUIRE(bytes <= limits.bytes, "the bundle store is too large for an image", limits.bytes);
     BundleFile result{kj::heapString(path), size, nullptr};
-    if (what == Read::DATA) result.data = readAll(file, size, kj::str(bundle, '/', path));
+    if (what == Read::DATA) result.data = readWholeFile(file, size, kj::str(bundle, '/', path));
     return result;
   }
 };

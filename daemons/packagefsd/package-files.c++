@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "libs/nexus-net-os/store/store-walk.h"
 
@@ -18,18 +17,6 @@ kj::String takeSegment(kj::ArrayPtr<const char>& rest) {
   auto segment = kj::heapString(rest.slice(0, length));
   rest = rest.slice(kj::min(length + 1, rest.size()), rest.size());
   return segment;
-}
-
-kj::Array<kj::byte> readAll(int file, size_t size) {
-  auto data = kj::heapArray<kj::byte>(size);
-  size_t filled = 0;
-  while (filled < size) {
-    ssize_t n;
-    KJ_SYSCALL(n = ::read(file, data.begin() + filled, size - filled));
-    KJ_REQUIRE(n > 0, "a file of the bundle store became shorter while it was read");
-    filled += n;
-  }
-  return data;
 }
 
 // The answer, or IO when the disk says no. What of a path reaches the log is names that the store allows.
@@ -87,7 +74,7 @@ kj::OneOf<kj::Array<kj::byte>, pk::Status> PackageFiles::read(kj::ArrayPtr<const
     KJ_IF_MAYBE (o, opened) {
       if (o->stat.kind != pk::KIND_FILE) return pk::Status::BAD_REQUEST;
       if (o->stat.size > pk::MAX_FILE_BYTES) return pk::Status::OVERSIZED;
-      return readAll(o->fd, o->stat.size);
+      return readWholeFile(o->fd, o->stat.size, kj::str(relative));
     }
     return pk::Status::NOT_FOUND;
   });

@@ -79,6 +79,15 @@ TEST_CASE("a path that climbs, of another scheme or too long is refused by its o
   CHECK(f.session.handle(tooMuch).status == Status::OVERSIZED);
 }
 
+TEST_CASE("handles that come round skip 0, which is none") {
+  Fixture f;
+  auto frame = KJ_ASSERT_NONNULL(pk::tryEncodeOpen(BUILD_PROP));
+  PackageSession session(f.files, UINT32_MAX - 1);
+  auto open = [&] { return KJ_ASSERT_NONNULL(pk::decodeOpenReply(session.handle(frame).frame)).handle; };
+  CHECK(open() == UINT32_MAX);
+  CHECK(open() == 1);
+}
+
 TEST_CASE("the ninth open is LIMIT, a close makes room, a second close is BADF") {
   Fixture f;
   uint32_t first = 0;

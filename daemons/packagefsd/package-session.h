@@ -10,7 +10,8 @@ namespace nexus {
 
 class PackageSession {
  public:
-  explicit PackageSession(const PackageFiles& files) : files(files) {}
+  // lastHandle: the first one is the next after it.
+  explicit PackageSession(const PackageFiles& files, uint32_t lastHandle = 0) : files(files), lastHandle(lastHandle) {}
   KJ_DISALLOW_COPY_AND_MOVE(PackageSession);
 
   struct Answer {
@@ -25,7 +26,7 @@ class PackageSession {
  private:
   const PackageFiles& files;
   kj::HashMap<uint32_t, kj::Array<kj::byte>> open;
-  uint32_t lastHandle = 0;
+  uint32_t lastHandle;
 
   Answer stat(const pk::Stat& request);
   Answer openFile(const pk::Open& request);

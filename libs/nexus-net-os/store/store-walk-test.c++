@@ -59,6 +59,18 @@ TEST_CASE("what was exchanged for another kind, or is gone, is refused, and a pi
   CHECK(f.opened("nothing", EntryKind::FILE) == "bundle/nothing is gone again");
 }
 
+TEST_CASE("a file is read whole, and one that is shorter than it was is told by its name") {
+  Fixture f;
+  std::ofstream(f.root / "three") << "abc";
+  kj::AutoCloseFd file;
+  for (size_t size : {0, 2, 3}) {
+    REQUIRE(openEntry(f.folder, "three", "bundle", EntryKind::FILE, file) == nullptr);
+    CHECK(readWholeFile(file, size, "bundle/three") == kj::StringPtr("abc").asBytes().slice(0, size));
+  }
+  REQUIRE(openEntry(f.folder, "three", "bundle", EntryKind::FILE, file) == nullptr);
+  CHECK_THROWS_WITH(readWholeFile(file, 4, "bundle/three"), doctest::Contains("bundle/three"));
+}
+
 TEST_CASE("a folder is read in order of names, and what is unfit says why") {
   Fixture f;
   auto entries = readFolder(f.folder, "bundle", 5);

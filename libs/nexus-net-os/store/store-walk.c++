@@ -6,6 +6,7 @@
 #include <kj/debug.h>
 #include <kj/vector.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -139,6 +140,18 @@ kj::Maybe<Refusal> openEntry(int folder, kj::StringPtr name, kj::StringPtr path,
 kj::Maybe<Refusal> walkFiles(int folder, kj::StringPtr shownAs, const WalkLimits& limits,
                              kj::Function<void(kj::StringPtr, int)> visit) {
   return Walk{limits, shownAs, visit}.folder(folder, "", 0);
+}
+
+kj::Array<kj::byte> readWholeFile(int file, size_t size, kj::StringPtr path) {
+  auto data = kj::heapArray<kj::byte>(size);
+  size_t filled = 0;
+  while (filled < size) {
+    ssize_t n;
+    KJ_SYSCALL(n = read(file, data.begin() + filled, size - filled), path);
+    KJ_REQUIRE(n > 0, "a file of the bundle store became shorter while it was read", path);
+    filled += n;
+  }
+  return data;
 }
 
 }  // namespace nexus

@@ -31,6 +31,9 @@ kj::Array<FolderEntry> readFolder(int folder, kj::StringPtr path, size_t maxEntr
 enum class EntryKind { FILE, FOLDER };
 kj::Maybe<Refusal> openEntry(int folder, kj::StringPtr name, kj::StringPtr path, EntryKind kind, kj::AutoCloseFd& out);
 
+// The whole content of an open file. FAILED, naming `path`, when it ends before `size` bytes.
+kj::Array<kj::byte> readWholeFile(int file, size_t size, kj::StringPtr path);
+
 struct WalkLimits {
   size_t depth, pathBytes, entries;
 };
