@@ -453,6 +453,43 @@ TEST_CASE("a close that comes after our reset is no end: bytes were dropped") {
   CHECK_FALSE(KJ_ASSERT_NONNULL(e.core.find(id)).atEnd());
 }
 
+TEST_CASE("a reset is answered with one, unless the end of this side was told before") {
+  End e;
+  auto open = e.live("open"), closed = e.live("closed");
+  CHECK(e.core.close(closed) == nullptr);
+  CHECK(e.next().frame.get<MuxClose>().stream == closed);
+  e.ok(MuxRst{closed, MuxResetReason::ABORTED});
+  CHECK(e.core.takeFrame() == nullptr);
+  e.ok(MuxRst{open, MuxResetReason::ABORTED});
+  CHECK(e.next().frame.get<MuxRst>().stream == open);
+  CHECK(e.core.takeFrame() == nullptr);
+}
+
+TEST_CASE("of the peer's streams those may still carry bytes that are not closed, or whose last bytes wait here") {
+  End e{MuxRole::RESPONDER};
+  e.open("own");
+  e.ok(MuxOpen{1, 4, "done"_kj.asArray()});
+  e.ok(MuxOpen{3, 4, "waits"_kj.asArray()});
+  e.ok(MuxOpen{5, 4, "open"_kj.asArray()});
+  CHECK(e.core.streamsOfPeer().asPtr() == kj::ArrayPtr<const MuxStreamId>({1, 3, 5}));
+  for (MuxStreamId id : {1, 3}) {
+    e.ok(MuxClose{id});
+    CHECK(e.core.accept(id));
+    CHECK(e.core.close(id) == nullptr);
+  }
+  e.drain();
+  CHECK(e.core.streamsOfPeer().asPtr() == kj::ArrayPtr<const MuxStreamId>({5}));
+  e.ok(MuxOpen{7, 4, "later"_kj.asArray()});
+  CHECK(e.core.accept(7));
+  e.ok(MuxClose{7});
+  CHECK(e.send(7, 100));
+  CHECK(e.core.close(7) == nullptr);
+  CHECK(e.state(7) == MuxState::CLOSED);
+  CHECK(e.core.streamsOfPeer().asPtr() == kj::ArrayPtr<const MuxStreamId>({5, 7}));
+  CHECK(e.core.reset(7, MuxResetReason::DENIED) == nullptr);
+  CHECK(e.core.streamsOfPeer().asPtr() == kj::ArrayPtr<const MuxStreamId>({5}));
+}
+
 TEST_CASE("a stream that was opened and reset before its OPEN left is never spoken of") {
   End e;
   auto id = e.open("control");

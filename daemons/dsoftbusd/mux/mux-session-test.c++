@@ -105,6 +105,38 @@ TEST_CASE("bulk in both directions at once arrives whole, while calls and pings 
   p.sim.run(kj::mv(writingB));
 }
 
+TEST_CASE("a stream that nobody reads is no silence: the session lives on by its pings, and nothing of it is lost") {
+  constexpr uint64_t SIZE = 1 << 20;
+  Pair p;
+  auto mine = openOn(*p.a, "bulk");
+  auto theirs = p.sim.run(p.b->mux().accept());
+  bool written = false;
+  auto writing = writePattern(*mine, 1, SIZE).then([&] { written = true; }).eagerlyEvaluate(nullptr);
+  p.sim.advance(60 * kj::SECONDS);
+  CHECK(!written);  // full all the time
+  CHECK(p.a->isLive());
+  CHECK(p.b->isLive());
+  CHECK(p.sim.run(readPattern(*theirs, 1)) == SIZE);
+  CHECK(written);
+}
+
+TEST_CASE("a link that carries bulk and nothing else for long is alive, and one that stops in the middle is not") {
+  Pair p;
+  auto mine = openOn(*p.a, "bulk");
+  auto theirs = p.sim.run(p.b->mux().accept());
+  auto writing = writePattern(*mine, 1, 64 << 20).eagerlyEvaluate([](kj::Exception&&) {});
+  auto space = kj::heapArray<kj::byte>(300000);
+  for (int second = 0; second < 30; second++) {
+    p.sim.run(theirs->read(space.begin(), space.size()));  // slower than it is written
+    p.sim.advance(1 * kj::SECONDS);
+    REQUIRE(p.a->isLive());
+    REQUIRE(p.b->isLive());
+  }
+  p.runningB = nullptr;  // says and reads nothing any more
+  p.sim.advance(9 * kj::SECONDS);
+  CHECK(p.a->hasEnded());
+}
+
 TEST_CASE("two ends that both have all their questions and much data to send do not hold each other up") {
   Pair p;
   auto mine = openOn(*p.a, "bulk");
