@@ -320,6 +320,34 @@ TEST_CASE("a stream may be kept while a rule allows it, without a token or a rec
   CHECK(f.lastAudit().policy.generation == 2);
 }
 
+TEST_CASE("a stream of a service is let in and kept by the rule for service and operation, whatever the '#'") {
+  auto name = "svc:bundlemgrd/fetch-image#7"_kj;
+  RemoteCaller a{true, "node-a"_kj}, stranger{false, "node-a"_kj};
+  {
+    // No rule about a stream's name, of this node's own making or a peer's, stands for it.
+    Fixture none{policyOf({{"node-a"_kj, "stream:svc:bundlemgrd/fetch-image#7"_kj, "open"_kj},
+                           {"node-a"_kj, "bundlemgrd"_kj, "open"_kj},
+                           {"node-b"_kj, "bundlemgrd"_kj, "fetch-image"_kj}})};
+    CHECK_FALSE(none.proxy->mayOpenStream(a, name).allowed);
+    CHECK(none.lastAudit().service == "bundlemgrd");
+    CHECK(none.lastAudit().operation == "fetch-image");
+    CHECK_FALSE(none.proxy->mayKeepStream(a, name).allowed);
+  }
+
+  Fixture f{policyOf({{"node-a"_kj, "bundlemgrd"_kj, "fetch-image"_kj}})};
+  CHECK_FALSE(f.proxy->mayOpenStream(stranger, name).allowed);
+  CHECK(f.proxy->mayOpenStream(a, name).served);
+  CHECK(f.proxy->mayKeepStream(a, name).allowed);
+  CHECK_FALSE(f.proxy->mayKeepStream(stranger, name).allowed);
+  // Of another operation there are no streams: it is a name like any other.
+  CHECK_FALSE(f.proxy->mayOpenStream(a, "svc:bundlemgrd/list").served);
+  CHECK(f.lastAudit().service == "stream:svc:bundlemgrd/list");
+  f.policy.enforce(nullptr);
+  CHECK_FALSE(f.proxy->mayKeepStream(a, name).allowed);
+  CHECK(f.lastAudit().service == "bundlemgrd");
+  CHECK(f.lastAudit().verdict == CallStatus::DENIED);
+}
+
 TEST_CASE("a call that was let pass is answered although the policy changes while the service works on it") {
   Fixture f;
   auto answering = f.proxy->handle({true, "node-a"_kj}, "samgrd"_kj.asArray(), RESOLVE);
