@@ -15,6 +15,7 @@ constexpr auto MS = kj::MILLISECONDS;
 // What the node's bus and its supervisor do, settable by the test.
 struct World {
   bool up = true, spoils = false;
+  kj::StringPtr silent;  // a service that never answers
   kj::uint opened = 0, accepted = 0;
   kj::Vector<kj::String> told;
   kj::Vector<kj::String> orders;
@@ -66,6 +67,7 @@ class FakeSession final : public idl::PeerSession::Server {
   kj::Promise<void> call(CallContext context) override {
     if (!world.up) return KJ_EXCEPTION(DISCONNECTED, "the session has ended");
     auto service = context.getParams().getService();
+    if (service == world.silent) return kj::NEVER_DONE;
     auto results = context.getResults();
     results.setStatus(idl::CallStatus::OK);
     auto put = context.getParams().getFrame()[3] == 1;
@@ -185,6 +187,17 @@ TEST_CASE("after the session has ended, calls and the stream are taken up again 
   CHECK((f.traffic.result().pending() == nullptr));
   f.order("end");
   f.clock.run(kj::mv(running));
+}
+
+TEST_CASE("a service that does not answer holds up no call to the others, and its own are given up in time") {
+  Fixture f;
+  f.world.silent = "samgrd"_kj;
+  auto running = f.traffic.run().eagerlyEvaluate(nullptr);
+  f.clock.advance(Traffic::CALL_LIMIT - 1 * MS);
+  CHECK(f.traffic.result().total().failed == 0);
+  CHECK(f.traffic.result().total().calls >= 80);  // three of four services: 30 a second
+  f.clock.advance(10 * MS);
+  CHECK(f.traffic.result().total().failed == 1);
 }
 
 TEST_CASE("other bytes than went break the stream") {

@@ -1,8 +1,8 @@
 #pragma once
-// The traffic between two nodes, while a harness soaks them or breaks things: calls to every service of the peer, one
-// after the other, and a stream whose content the peer sends back; each is taken up again when it fails. Both nodes do
-// the same, and each sends back what comes on the other's stream. The harness's orders say when to count, which event
-// to time and when to end. Owned by Selftest. What the numbers mean is TrafficTally's.
+// The traffic between two nodes, while a harness soaks them or breaks things: calls to every service of the peer, in
+// turn and each without waiting for the others, and a stream whose content the peer sends back; each is taken up again
+// when it fails. Both nodes do the same, and each sends back what comes on the other's stream. The harness's orders say
+// when to count, which event to time and when to end. Owned by Selftest. What the numbers mean is TrafficTally's.
 #include <kj/async.h>
 #include <kj/function.h>
 #include <kj/timer.h>
@@ -55,7 +55,7 @@ class Traffic final : private kj::TaskSet::ErrorHandler {
 
   kj::Promise<idl::PeerSession::Client> session();
   kj::Promise<bool> callOnce(size_t target);
-  kj::Promise<void> callLoop();
+  kj::Promise<void> callLoop(size_t target);
   kj::Promise<void> rounds();
   kj::Promise<void> streamLoop();
   kj::Promise<void> acceptAll();
