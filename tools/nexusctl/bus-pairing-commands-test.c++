@@ -59,6 +59,7 @@ TEST_CASE("two people see the same digits, say yes, and the nodes trust each oth
   CHECK(done.alice.exit == Exit::OK);
   CHECK(done.bob.exit == Exit::OK);
   CHECK(contains(done.alice.out, "It gets a session"));
+  CHECK(contains(done.alice.out, "what it may do, the rules of the policy"));
   auto digits = digitsIn(f.alice.console().said);
   CHECK(digits.size() == 8);
   CHECK(digits == digitsIn(f.bob.console().said));

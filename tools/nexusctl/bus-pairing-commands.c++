@@ -108,9 +108,8 @@ class BusPairCommand final : public Command {
     report.json = document("nexus.pair/1");
     report.json.set("name", clean(name.c_str())).set("deviceId", deviceId);
     report.text = kj::str("Paired: this node knows ", deviceId, " as ", name.c_str(),
-                          ". It gets a session once one of the two hears or dials the other (nexusctl bus peers), and "
-                          "no rights: those are "
-                          "the policy's.\n");
+                          ". It gets a session once one of the two hears or dials the other (nexusctl bus peers); "
+                          "what it may do, the rules of the policy for that name say.\n");
     co_return kj::mv(report);
   }
 
