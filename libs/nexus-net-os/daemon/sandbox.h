@@ -2,7 +2,7 @@
 // Takes from a process what it no longer needs: descriptors it was not handed, the right to gain privileges, and every
 // system call that is not on the list of its profile. What is not on the list kills the process (SIGSYS), so that a
 // mistake is seen at once and an intruder gets no second try. Owned by nobody; called by a daemon once it holds
-// everything it needs. Not reversible, inherited by children.
+// everything it needs. Not reversible, inherited by children. For users: docs/sandbox.md.
 #include <kj/common.h>
 #include <kj/string.h>
 
@@ -12,8 +12,7 @@ namespace nexus {
 
 enum class SandboxProfile : uint8_t {
   // virtionetd on a VFIO device, after the handshake: no ioctl, mmap, open, socket or connect. The memory of later
-  // allocations comes from
-  // brk alone; what must be mapped is mapped before.
+  // allocations comes from brk alone; what must be mapped is mapped before.
   VIRTIONETD_VFIO,
 
   // virtionetd on a TAP or a stream: maps fresh frame memory for each attachment, connects to Unix sockets, sets up its
