@@ -19,7 +19,8 @@
 // number, modulo 10^7. Whoever stands in between has two handshakes with two hashes, and must fix its nonce in each
 // before it sees the honest one: it hits the same seven digits with a probability of 10^-7. Whoever plays the responder
 // knows the code once it has nI, before the initiator does, and could break off and begin anew until it is the one it
-// wants. So an exchange that fails when this node's nonce is out must not be followed by another until a person says so.
+// wants. So an exchange that fails when this node's nonce is out must not be followed by another until a person says
+// so.
 #include "daemons/dsoftbusd/identity.h"
 #include "libs/nexus-net-os/base/entropy.h"
 
