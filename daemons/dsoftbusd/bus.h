@@ -24,7 +24,7 @@ class Bus final : private kj::TaskSet::ErrorHandler {
 
   // Makes `peers` the trust table. Peers are told apart by name. One that did not change keeps its session; one whose
   // keys changed keeps it if the key that opened it is still accepted. All other sessions, handshakes and dials end at
-  // once: the peer gets a close record with the reason unauthenticated, callers get DISCONNECTED, streams are reset, an
+  // once: the peer gets a close record with the reason unauthenticated, callers get DISCONNECTED, streams end, an
   // audit record is left. FAILED, with nothing changed, when two entries share a name or a device id. References into
   // the table and of findLink() are to be asked for again.
   TrustChange applyTrust(kj::Array<TrustedPeer> peers);
@@ -65,6 +65,7 @@ class Bus final : private kj::TaskSet::ErrorHandler {
   };
   const Counters& counters() const { return counts; }
   kj::uint halfOpenCount() const { return halfOpen.count(); }
+  kj::uint halfOpenOfOneSource() const { return halfOpen.mostOfOneSource(); }
   const HalfOpenLimit::Counters& halfOpenCounters() const { return halfOpen.counters(); }  // refusedHalfOpen, by bound
 
  private:

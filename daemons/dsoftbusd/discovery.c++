@@ -126,6 +126,12 @@ void Discovery::answer(kj::StringPtr deviceId) {
 }
 
 void Discovery::trustChanged() {
+  // What anybody could announce of a device while it was not trusted.
+  table.drop([this](const Announce& announce) {
+    bool isForged = trust.findByDeviceId(announce.deviceId) != nullptr && !isKnown(announce);
+    if (isForged) counts.wrongKey++;
+    return isForged;
+  });
   for (auto& deviceId : table.retrust([this](const Announce& announce) { return isKnown(announce); })) {
     auto& place = KJ_ASSERT_NONNULL(table.peek(deviceId)).place();
     tellRoutes(deviceId);

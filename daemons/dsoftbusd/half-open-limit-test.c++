@@ -18,6 +18,7 @@ TEST_CASE("one source gets as many places as its bound, and one back when it lea
   CHECK(second != nullptr);
   CHECK(limit.tryEnter(A, at(0)) == nullptr);
   CHECK(limit.counters().refusedSource == 1);
+  CHECK(limit.mostOfOneSource() == 2);
   CHECK(limit.tryEnter(B, at(0)) != nullptr);
   first = nullptr;
   CHECK(limit.tryEnter(A, at(0)) != nullptr);

@@ -25,6 +25,12 @@ kj::Maybe<kj::Own<HalfOpenLimit::Place>> HalfOpenLimit::tryEnter(const IpAddress
   return kj::heap<Place>(*this, source);
 }
 
+kj::uint HalfOpenLimit::mostOfOneSource() const {
+  kj::uint most = 0;
+  for (auto& source : bySource) most = kj::max(most, source.value);
+  return most;
+}
+
 HalfOpenLimit::Place::~Place() noexcept(false) {
   auto key = kj::str(source);
   auto& n = KJ_ASSERT_NONNULL(limit.bySource.find(key));

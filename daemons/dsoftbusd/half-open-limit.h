@@ -35,6 +35,7 @@ class HalfOpenLimit {
   kj::Maybe<kj::Own<Place>> tryEnter(const IpAddress& source, kj::TimePoint now);
 
   kj::uint count() const { return under; }
+  kj::uint mostOfOneSource() const;
 
   struct Counters {
     uint64_t refusedTotal = 0, refusedSource = 0, refusedRate = 0;

@@ -292,5 +292,17 @@ TEST_CASE("a new trust table makes peers trusted or strangers, and names those t
   CHECK(table.retrust(isTrusted).size() == 0);
 }
 
+TEST_CASE("peers that turn out to be forged are dropped, and no others") {
+  Fixture f;
+  for (auto id : {"a"_kj, "b"_kj}) f.table.hear(announce(id), {host(1)}, false, START);
+  auto generation = f.table.generation();
+  f.table.drop([](const Announce&) { return false; });
+  CHECK(f.table.generation() == generation);
+  f.table.drop([](const Announce& a) { return a.deviceId == "a"_kj; });
+  CHECK(f.table.peek("a") == nullptr);
+  CHECK(f.table.peek("b") != nullptr);
+  CHECK(f.table.generation() != generation);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -131,6 +131,11 @@ kj::Maybe<const Peer&> PeerTable::peek(kj::StringPtr deviceId) const {
   return nullptr;
 }
 
+void PeerTable::drop(kj::FunctionParam<bool(const Announce&)> isForged) {
+  auto dropped = peers.remove_if([&](const Peer& peer) { return isForged(peer.announce); });
+  if (dropped > 0) changed();
+}
+
 kj::Array<kj::String> PeerTable::retrust(kj::FunctionParam<bool(const Announce&)> isTrusted) {
   kj::Vector<kj::String> newlyTrusted;
   for (auto& peer : peers) {

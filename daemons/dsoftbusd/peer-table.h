@@ -79,6 +79,9 @@ class PeerTable {
   kj::Maybe<const Peer&> get(kj::StringPtr deviceId);
   kj::Maybe<const Peer&> peek(kj::StringPtr deviceId) const;
 
+  // Drops the peers of which that holds.
+  void drop(kj::FunctionParam<bool(const Announce&)> isForged);
+
   // Asks anew of every peer whether it is trusted; returns the device ids of those that were not before.
   kj::Array<kj::String> retrust(kj::FunctionParam<bool(const Announce&)> isTrusted);
 
