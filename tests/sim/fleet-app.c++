@@ -64,7 +64,8 @@ kj::Promise<kj::Maybe<idl::PeerSession::Client>> FleetApp::sessionWith(kj::uint 
   auto maybeResponse = co_await asked.exclusiveJoin(kj::mv(late));
   KJ_IF_MAYBE (response, maybeResponse) {
     if (response->getOutcome() == idl::DSoftBus::Outcome::OK) co_return response->getSession();
-    if (response->getOutcome() == idl::DSoftBus::Outcome::UNKNOWN_PEER) {
+    bool isUnknown = response->getOutcome() == idl::DSoftBus::Outcome::UNKNOWN_PEER;
+    if (isUnknown && !books.rights.hasRevoked(machine, peer)) {
       books.trace.violation(kj::str("machine ", machine, " does not know its peer ", peer));
     }
   }

@@ -158,6 +158,47 @@ TEST_CASE("a stream is found that no right allows, at both ends, and one that is
   }
 }
 
+TEST_CASE("what a machine that is trusted no more has decided, executed or delivered is found") {
+  {
+    Fixture f;
+    f.rights.revoke(1, 0, true);
+    f.calls.decided(0, 1, FleetRight::RESOLVE, true, true);
+    f.found("unauthorised");
+  }
+  {
+    Fixture f;
+    auto token = f.calls.attempt(0, 1, FleetRight::RESOLVE);
+    f.rights.revoke(1, 0, true);
+    f.calls.executed(1, token);
+    f.found("unauthorised");
+  }
+  {
+    Fixture f;
+    f.calls.attempt(0, 1, FleetRight::LIST);
+    f.rights.revoke(1, 0, true);
+    f.calls.executedList(1);
+    f.found("no allowed call");
+  }
+  {
+    Fixture f;
+    auto id = f.openStream();
+    auto before = f.streams.next(id, 0, 10);
+    f.streams.revoked(1, 0);
+    f.streams.received(id, 0, before);
+    f.allIsWell();
+    f.streams.received(id, 0, f.streams.next(id, 0, 1));
+    f.found("not trusted when it wrote");
+  }
+  {
+    Fixture f;
+    auto token = f.calls.attempt(0, 1, FleetRight::RESOLVE);
+    f.calls.executed(1, token);
+    f.rights.revoke(1, 0, true);
+    f.calls.answered(token, true, false);  // it was on its way
+    f.allIsWell();
+  }
+}
+
 TEST_CASE("a forbidden word on the wire is found however it is cut, and nothing else is") {
   auto word = "fleet/one"_kj;
   auto wire = kj::str("0123456789012345678901234567890123456789", word, "0123456789012345678901234567890123456789");

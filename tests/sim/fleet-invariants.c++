@@ -38,8 +38,17 @@ void checkMachine(FleetNode& node, FleetTrace& trace, const FleetBounds& bounds)
     if (value > bound) trace.violation(kj::str("machine ", node.machine, ": ", value, " ", what, ", at most ", bound));
   };
   check("half-open handshakes", daemon.sessions().halfOpenCount(), bounds.halfOpen);
+  check("half-open handshakes of one source", daemon.sessions().halfOpenOfOneSource(), bounds.halfOpenOfOneSource);
   check("peers heard", daemon.peers().peers().size(), bounds.heardPeers);
   check("audit records", daemon.audit().size(), bounds.auditRecords);
+  for (auto* heard : daemon.peers().peers().all()) {
+    auto maybeKnown = daemon.trusted().findByDeviceId(heard->announce.deviceId);
+    KJ_IF_MAYBE (known, maybeKnown) {
+      if (known->identity.staticKey == heard->announce.staticKey) continue;
+      trace.violation(kj::str("machine ", node.machine, " believes an announcement of ", known->name,
+                              " with a key that is not its own"));
+    }
+  }
   for (auto& link : daemon.sessions().links()) {
     auto maybeSession = link->session();
     bool ready = link->state() == idl::SessionState::READY;

@@ -8,7 +8,7 @@ namespace nexus {
 
 // The numbers are those of the documentation, not those of the code: a bound that is raised by mistake is found.
 struct FleetBounds {
-  size_t halfOpen = 32;
+  size_t halfOpen = 32, halfOpenOfOneSource = 4;
   size_t heardPeers = 16;
   size_t auditRecords = 1024;
   size_t streams = 128;

@@ -30,7 +30,7 @@ uint64_t CallLedger::attempt(kj::uint caller, kj::uint callee, FleetRight right)
 
 void CallLedger::decided(kj::uint caller, kj::uint callee, FleetRight right, bool authenticated, bool ok) {
   trace.note("decided", caller, "at", callee, fleetService(right), ok ? "ok" : "refused");
-  if (ok && (!authenticated || !rights.allows(caller, callee, right))) {
+  if (ok && (!authenticated || !rights.allowsNow(caller, callee, right))) {
     trace.violation(kj::str("unauthorised: machine ", callee, " allowed machine ", caller, " ", fleetService(right),
                             " ", fleetOperation(right)));
   }
@@ -47,7 +47,7 @@ void CallLedger::executed(kj::uint callee, uint64_t token) {
   attempt.executions++;
   if (attempt.callee != callee) trace.violation(kj::str("call ", token, " was executed at another machine, ", callee));
   if (attempt.executions > 1) trace.violation(kj::str("call ", token, " was executed twice"));
-  if (!rights.allows(attempt.caller, callee, attempt.right)) {
+  if (!rights.allowsNow(attempt.caller, callee, attempt.right)) {
     trace.violation(
         kj::str("unauthorised: call ", token, " of machine ", attempt.caller, " was executed at machine ", callee));
   }
@@ -58,7 +58,7 @@ void CallLedger::executedList(kj::uint callee) {
   for (auto token : kj::range<uint64_t>(0, attempts.size())) {
     auto& attempt = attempts[token];
     if (attempt.right == FleetRight::LIST && attempt.callee == callee && attempt.executions == 0 &&
-        rights.allows(attempt.caller, callee, FleetRight::LIST)) {
+        rights.allowsNow(attempt.caller, callee, FleetRight::LIST)) {
       return executed(callee, token + 1);
     }
   }
@@ -139,6 +139,17 @@ void StreamLedger::closed(uint64_t id, kj::uint direction) {
   find(id).directions[direction].closed = true;
 }
 
+void StreamLedger::revoked(kj::uint reader, kj::uint writer) {
+  for (auto& stream : streams) {
+    for (kj::uint direction : {0, 1}) {
+      auto& from = direction == 0 ? stream.opener : stream.acceptor;
+      auto& to = direction == 0 ? stream.acceptor : stream.opener;
+      auto& d = stream.directions[direction];
+      if (from == writer && to == reader) d.trusted = kj::min(d.trusted, d.sent);
+    }
+  }
+}
+
 void StreamLedger::programsEnd(kj::uint machine) {
   for (auto& stream : streams) {
     if (stream.opener == machine) stream.directions[0].torn |= !stream.directions[0].closed;
@@ -164,7 +175,7 @@ uint64_t StreamLedger::accepted(kj::ArrayPtr<const kj::byte> block, kj::uint ope
         kj::str("stream ", id, " was accepted as ", name, " by machine ", acceptor, " from machine ", opener));
   }
   auto right = FleetRight(kj::uint(FleetRight::STREAM_0) + stream.name);
-  if (!rights.allows(stream.opener, stream.acceptor, right)) {
+  if (!rights.allowsNow(stream.opener, stream.acceptor, right)) {
     trace.violation(kj::str("unauthorised: stream ", id, " of machine ", stream.opener, " was accepted"));
   }
   return id;
@@ -173,6 +184,10 @@ uint64_t StreamLedger::accepted(kj::ArrayPtr<const kj::byte> block, kj::uint ope
 void StreamLedger::received(uint64_t id, kj::uint direction, kj::ArrayPtr<const kj::byte> bytes) {
   trace.note("stream", id, "direction", direction, "read", bytes.size());
   auto& d = find(id).directions[direction];
+  if (d.received + bytes.size() > d.trusted) {
+    trace.violation(kj::str("stream ", id, " direction ", direction,
+                            " gave bytes of a machine that was not trusted when it wrote them"));
+  }
   if (d.ended) trace.violation(kj::str("stream ", id, " gave bytes after its end"));
   if (d.received + bytes.size() > d.sent) {
     trace.violation(kj::str("stream ", id, " direction ", direction, " gave more bytes than were sent"));

@@ -23,17 +23,30 @@ kj::StringPtr fleetStreamName(kj::uint n);
 class FleetRights {
  public:
   explicit FleetRights(kj::uint machines)
-      : machines(machines), table(kj::heapArray<bool>(machines * machines * FLEET_RIGHTS)) {
+      : machines(machines),
+        table(kj::heapArray<bool>(machines * machines * FLEET_RIGHTS)),
+        revoked(kj::heapArray<bool>(machines * machines)) {
     for (auto& cell : table) cell = false;
+    for (auto& cell : revoked) cell = false;
   }
   void allow(kj::uint caller, kj::uint callee, FleetRight right) { table[at(caller, callee, right)] = true; }
   bool allows(kj::uint caller, kj::uint callee, FleetRight right) const {
     return caller < machines && callee < machines && table[at(caller, callee, right)];
   }
+
+  // Whether `machine` has taken `peer` out of its trust table: from then on nothing of that peer may reach its programs
+  // and backends, whatever the rules say.
+  void revoke(kj::uint machine, kj::uint peer, bool isRevoked) { revoked[machine * machines + peer] = isRevoked; }
+  bool hasRevoked(kj::uint machine, kj::uint peer) const {
+    return machine < machines && peer < machines && revoked[machine * machines + peer];
+  }
+  bool allowsNow(kj::uint caller, kj::uint callee, FleetRight right) const {
+    return allows(caller, callee, right) && !hasRevoked(callee, caller);
+  }
   const kj::uint machines;
 
  private:
-  kj::Array<bool> table;
+  kj::Array<bool> table, revoked;
   size_t at(kj::uint caller, kj::uint callee, FleetRight right) const {
     return (caller * machines + callee) * FLEET_RIGHTS + kj::uint(right);
   }
@@ -93,6 +106,9 @@ class StreamLedger {
   kj::Array<kj::byte> next(uint64_t id, kj::uint direction, size_t n);
   void closed(uint64_t id, kj::uint direction);  // everything was written, and the end said
 
+  // The reader has taken the writer out of its trust table: what the writer has not written by now must never come out.
+  void revoked(kj::uint reader, kj::uint writer);
+
   // The programs of a machine let go of all their streams, in the middle of writes too. Not for a crash: that must
   // never look like the end of a stream.
   void programsEnd(kj::uint machine);
@@ -113,6 +129,7 @@ class StreamLedger {
  private:
   struct Direction {
     uint64_t sent = 0, received = 0;
+    uint64_t trusted = kj::maxValue;  // bytes that were written while the reader trusted the writer
     bool closed = false, torn = false, ended = false;
   };
   struct Stream {

@@ -82,9 +82,11 @@ class FleetMain {
         "trace %016lx; calls %lu, executed %lu, ok %lu, denied %lu; streams %lu, refused %lu, ended %lu, bytes %lu\n",
         n(r.traceHash), n(r.calls.attempts), n(r.calls.executed), n(r.calls.ok), n(r.calls.denied), n(r.streams.opened),
         n(r.streams.refused), n(r.streams.ended), n(r.streams.bytes));
-    printf("datagrams %lu, lost %lu, duplicated %lu, late %lu; segments %lu, stalled %lu, flipped %lu, bytes %lu\n",
-           n(r.wire.datagrams), n(r.wire.lost), n(r.wire.duplicated), n(r.wire.reordered), n(r.wire.segments),
-           n(r.wire.stalled), n(r.wire.flipped), n(r.wire.bytes));
+    printf(
+        "datagrams %lu, lost %lu, duplicated %lu, late %lu; segments %lu, stalled %lu, flipped %lu, said again %lu, "
+        "bytes %lu\n",
+        n(r.wire.datagrams), n(r.wire.lost), n(r.wire.duplicated), n(r.wire.reordered), n(r.wire.segments),
+        n(r.wire.stalled), n(r.wire.flipped), n(r.wire.replaced), n(r.wire.bytes));
   }
 };
 

@@ -129,6 +129,10 @@ void FleetNode::start() {
                              [this]() -> idl::Bundlemgr::Client { return kj::heap<BundlemgrStandIn>(*this); }};
   p.daemon = kj::heap<Dsoftbusd>(kj::mv(checked.get<BusSettings>()), kj::mv(imports), timer, entropy, *p.observer,
                                  *p.observer);
+  bool anyRevoked = false;
+  for (auto peer : kj::zeroTo(books.rights.machines)) anyRevoked |= books.rights.hasRevoked(machine, peer);
+  trusted = p.daemon->trusted().clone();
+  if (anyRevoked) applyTrust();
   p.running = p.daemon->run().eagerlyEvaluate(
       [this](kj::Exception&& e) { books.trace.violation(kj::str(name, " ended: ", e)); });
   if (options.runsPrograms) startPrograms();
@@ -159,6 +163,23 @@ void FleetNode::crash(Crash kind) {
     p->daemon = nullptr;
   }
   process = nullptr;
+}
+
+void FleetNode::revoke(kj::uint peer, bool isRevoked) {
+  if (books.rights.hasRevoked(machine, peer) == isRevoked || peer == machine) return;
+  books.trace.note(name, isRevoked ? "trusts no more machine" : "trusts again machine", peer);
+  books.rights.revoke(machine, peer, isRevoked);
+  if (isRevoked) books.streams.revoked(machine, peer);
+  if (isUp()) applyTrust();
+}
+
+void FleetNode::applyTrust() {
+  kj::Vector<TrustedPeer> peers;
+  for (auto& peer : trusted) {
+    if (!books.rights.hasRevoked(machine, KJ_ASSERT_NONNULL(machineOf(peer.name)))) peers.add(peer.clone());
+  }
+  daemon().applyTrust(peers.releaseAsArray());
+  wire.touch(machine);
 }
 
 void FleetNode::suspend() {

@@ -32,6 +32,9 @@ class FleetNode {
   void restartPrograms(const FleetAppOptions& app);
   bool isUp() const { return process != nullptr; }
 
+  // Trusts that machine no more, or again; stays so over a crash, as the configuration does.
+  void revoke(kj::uint peer, bool isRevoked);
+
   // Stands still, and takes nothing in.
   void suspend();
   void resume(bool jumps);
@@ -67,8 +70,10 @@ class FleetNode {
   kj::uint starts = 0;
   FixedEntropy entropy;
   kj::Maybe<Process> process;
+  kj::Array<TrustedPeer> trusted;  // of the configuration, those included who are revoked
 
   void startPrograms();
+  void applyTrust();
 };
 
 }  // namespace nexus

@@ -97,7 +97,7 @@ class Scenario {
   }
 
   void trouble() {
-    switch (below(14)) {
+    switch (below(16)) {
       case 0:
       case 1:
         return any().crash(FleetNode::Crash::PROCESS);
@@ -126,6 +126,16 @@ class Scenario {
         return killConnections();
       case 13:
         return changeWeather();
+      case 14:
+        return any().revoke(kj::uint(below(options.machines + 1)), true);  // or mallory
+      case 15:
+        return trustAgain();
+    }
+  }
+
+  void trustAgain() {
+    for (auto& node : fleet.nodes) {
+      for (auto peer : kj::zeroTo(options.machines + 1)) node->revoke(peer, false);
     }
   }
 
@@ -173,6 +183,7 @@ class Scenario {
       node->resume(true);
       node->start();
     }
+    trustAgain();
     fleet.network.retryLate();
   }
 

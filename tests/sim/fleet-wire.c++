@@ -100,16 +100,31 @@ kj::Duration FleetWire::onSegment(uint64_t connection, kj::uint side, const sim:
         kj::str("plaintext on connection ", connection, " of machine ", machineOf(from), ": ", kj::encodeHex(*word)));
   }
   if (side == 0) record(connection, from, to, bytes);
-  if (bytes.size() > 0 && happens(flipPerThousand)) {
+  if (bytes.size() > 0 && flipPerThousand > 0) tamper(connection, side, from, to, bytes);
+  bool stalls = happens(weather.stall);
+  counts.stalled += stalls ? 1 : 0;
+  return latency + upTo(stalls ? weather.longest : weather.spread);
+}
+
+// One bit is changed; or what was said before stands in the place of as many bytes: often a whole record.
+void FleetWire::tamper(uint64_t connection, kj::uint side, const sim::Node& from, const sim::Node& to,
+                       kj::ArrayPtr<kj::byte> bytes) {
+  auto& before = said[{connection << 1 | side, bytes.size()}];
+  bool canRepeat = before.size() == bytes.size() && before != bytes;
+  auto now = bytes.size() <= SMALL ? kj::heapArray<kj::byte>(bytes) : nullptr;
+  if (canRepeat && happens(10 * flipPerThousand)) {
+    counts.replaced++;
+    tampered.insert(connection);
+    memcpy(bytes.begin(), before.begin(), bytes.size());
+    trace.note("said again", machineOf(from), "to", machineOf(to), "connection", connection, "bytes", bytes.size());
+  } else if (happens(flipPerThousand)) {
     counts.flipped++;
     tampered.insert(connection);
     auto at = random.next() % bytes.size();
     bytes[at] ^= 1 << (random.next() % 8);
     trace.note("flipped a bit", machineOf(from), "to", machineOf(to), "connection", connection);
   }
-  bool stalls = happens(weather.stall);
-  counts.stalled += stalls ? 1 : 0;
-  return latency + upTo(stalls ? weather.longest : weather.spread);
+  before = kj::mv(now);
 }
 
 size_t FleetWire::segmentSize(size_t most) {

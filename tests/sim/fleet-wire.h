@@ -44,7 +44,8 @@ class FleetWire final : public sim::Wire {
   KJ_DISALLOW_COPY_AND_MOVE(FleetWire);
 
   FleetWeather weather;
-  kj::uint flipPerThousand = 0;  // a man in the middle: segments in which one bit is changed
+  kj::uint flipPerThousand = 0;  // a man in the middle: segments in which one bit is changed; ten times as many small
+                                 // ones are replaced by an earlier one of the same size and direction, where there is
   PlaintextWatch watch;
 
   // By machine number (addressOf).
@@ -57,7 +58,7 @@ class FleetWire final : public sim::Wire {
   bool wasTouched(kj::uint machine) const { return machine < 64 && (touched >> machine & 1) != 0; }
   void forgetTouched() { touched = 0; }
 
-  // A bit of it was changed: it must end, by the keep-alive at the latest, as a changed length may just look like a
+  // Something of it was changed: it must end, by the keep-alive at the latest, as a changed length may just look like a
   // record of which the rest has not come.
   bool wasTampered(uint64_t connection) const { return tampered.count(connection) != 0; }
 
@@ -75,7 +76,7 @@ class FleetWire final : public sim::Wire {
 
   struct Counters {
     uint64_t datagrams = 0, lost = 0, duplicated = 0, reordered = 0;
-    uint64_t segments = 0, stalled = 0, flipped = 0, bytes = 0;
+    uint64_t segments = 0, stalled = 0, flipped = 0, replaced = 0, bytes = 0;
   };
   const Counters& counters() const { return counts; }
 
@@ -89,7 +90,7 @@ class FleetWire final : public sim::Wire {
   void onArrival(uint64_t connection, const sim::Node& from, const sim::Node& to, size_t bytes) override;
 
  private:
-  static constexpr size_t RECORDINGS = 16, RECORDED = 65536;
+  static constexpr size_t RECORDINGS = 16, RECORDED = 65536, SMALL = 256;
 
   FleetTrace& trace;
   FixedEntropy random;
@@ -97,11 +98,15 @@ class FleetWire final : public sim::Wire {
   std::map<kj::uint, bool> held;
   std::map<uint64_t, Recording> kept;
   std::set<uint64_t> tampered;  // connections
+  // The last small segment of each size, of each direction of each connection, while there is a man in the middle.
+  std::map<std::pair<uint64_t, size_t>, kj::Array<kj::byte>> said;
   Counters counts;
   uint64_t touched = 0;
 
   bool happens(kj::uint perThousand) { return perThousand > 0 && random.next() % 1000 < perThousand; }
   kj::Duration upTo(kj::Duration longest);
+  void tamper(uint64_t connection, kj::uint side, const sim::Node& from, const sim::Node& to,
+              kj::ArrayPtr<kj::byte> bytes);
   void record(uint64_t connection, const sim::Node& from, const sim::Node& to, kj::ArrayPtr<const kj::byte> bytes);
 };
 

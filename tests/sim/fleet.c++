@@ -131,7 +131,7 @@ kj::Maybe<kj::String> Fleet::whyNotMet() {
         return kj::str(connections.size(), " connections between machines ", a, " and ", b);
       }
       if (wire.wasTampered(connections[0])) {
-        return kj::str("the connection of machines ", a, " and ", b, ", in which a bit was changed, lives");
+        return kj::str("the connection of machines ", a, " and ", b, ", which was tampered with, lives");
       }
     }
   }

@@ -55,7 +55,7 @@ class Mallory final : public Hostile {
   }
 
   kj::Promise<void> deed(RecordChannel& channel, kj::uint victim) {
-    switch (below(12)) {
+    switch (below(13)) {
       case 0:  // any record
         return raw(channel, 1 + below(255), noise(below(600)));
       case 1:
@@ -78,6 +78,8 @@ class Mallory final : public Hostile {
         return frame(channel, MuxWindowUpdate{id(), int64_t(random.next())});
       case 10:
         return raw(channel, 18, noise(RECORD_MAX_BODY));  // DATA as large as a record
+      case 11:
+        return pour(channel);
       default:
         return channel.send(ResponseMessage{below(8), CallStatus::OK, 1, nullptr});
     }
@@ -123,6 +125,14 @@ class Mallory final : public Hostile {
 
   kj::ArrayPtr<const char> name() {
     return below(4) == 0 ? "fleet/never"_kj.asArray() : fleetStreamName(below(FLEET_STREAM_NAMES)).asArray();
+  }
+
+  // Into one stream, which may well be allowed, more than any buffer takes.
+  kj::Promise<void> pour(RecordChannel& channel) {
+    auto stream = MuxStreamId(1 + 2 * below(6));
+    co_await frame(channel, MuxOpen{stream, 0, fleetStreamName(below(FLEET_STREAM_NAMES)).asArray()});
+    auto payload = noise(MUX_MAX_DATA);
+    for (auto i = 0u; i < 9; i++) co_await frame(channel, MuxData{stream, payload});
   }
 
   // More than the initial credit, sooner or later.
