@@ -158,6 +158,31 @@ idl::Status::Client Dsoftbusd::newStatusClient() {
   return kj::heap<StatusServer>(*this);
 }
 
+namespace {
+
+template <typename Add>
+void addCallCounters(const RemoteProxy& proxy, const RpcExporter& exporter, Add&& add) {
+  for (uint16_t i = 0; i < CALL_VERDICTS; i++) {
+    auto verdict = static_cast<CallStatus>(i);
+    static constexpr kj::StringPtr NAMES[] = {
+        "proxy.ok"_kj,        "proxy.denied"_kj,          "proxy.malformed"_kj,
+        "proxy.oversized"_kj, "proxy.rateLimited"_kj,     "proxy.backendFailed"_kj,
+        "proxy.timedOut"_kj,  "proxy.unauthenticated"_kj, "proxy.replyOversized"_kj,
+        "proxy.cancelled"_kj, "proxy.refused"_kj};
+    add(NAMES[i], proxy.count(verdict));
+  }
+  add("proxy.streamsOk", proxy.streamCount(CallStatus::OK));
+  add("proxy.streamsBusy", proxy.streamCount(CallStatus::RATE_LIMITED));
+  add("proxy.streamsBackendFailed", proxy.streamCount(CallStatus::BACKEND_FAILED));
+  add("proxy.streamsTimedOut", proxy.streamCount(CallStatus::TIMED_OUT));
+  add("proxy.streamsCancelled", proxy.streamCount(CallStatus::CANCELLED));
+  auto& r = exporter.counters();
+  add("rpc.streams", r.streams), add("rpc.refusedStreams", r.refusedStreams), add("rpc.refusedCalls", r.refusedCalls);
+  add("rpc.brokenStreams", r.brokenStreams), add("rpc.withheldAnswers", r.withheldAnswers);
+}
+
+}  // namespace
+
 void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   kj::Vector<kj::Tuple<kj::StringPtr, uint64_t>> counters;
   auto add = [&](kj::StringPtr name, uint64_t value) { counters.add(kj::tuple(name, value)); };
@@ -188,27 +213,11 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   add("pairing.codes", pairing.codes), add("pairing.paired", pairing.paired), add("pairing.unpaired", pairing.unpaired);
   add("trust.peersNow", trust.all().size());
   add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", live);
-  for (uint16_t i = 0; i < CALL_VERDICTS; i++) {
-    auto verdict = static_cast<CallStatus>(i);
-    static constexpr kj::StringPtr NAMES[] = {
-        "proxy.ok"_kj,        "proxy.denied"_kj,          "proxy.malformed"_kj,
-        "proxy.oversized"_kj, "proxy.rateLimited"_kj,     "proxy.backendFailed"_kj,
-        "proxy.timedOut"_kj,  "proxy.unauthenticated"_kj, "proxy.replyOversized"_kj,
-        "proxy.cancelled"_kj, "proxy.refused"_kj};
-    add(NAMES[i], proxy.count(verdict));
-  }
-  add("proxy.streamsOk", proxy.streamCount(CallStatus::OK));
-  add("proxy.streamsBusy", proxy.streamCount(CallStatus::RATE_LIMITED));
-  add("proxy.streamsBackendFailed", proxy.streamCount(CallStatus::BACKEND_FAILED));
-  add("proxy.streamsTimedOut", proxy.streamCount(CallStatus::TIMED_OUT));
-  add("proxy.streamsCancelled", proxy.streamCount(CallStatus::CANCELLED));
+  addCallCounters(proxy, exporter, add);
   add("client.sessionsNow", clients->sessions), add("client.sessionsRefused", clients->refusedSessions);
   add("client.registrationsNow", clients->registrations);
   add("client.registrationsRefused", clients->refusedRegistrations);
   add("client.streamsResumed", clients->streamsResumed);
-  auto& r = exporter.counters();
-  add("rpc.streams", r.streams), add("rpc.refusedStreams", r.refusedStreams), add("rpc.refusedCalls", r.refusedCalls);
-  add("rpc.brokenStreams", r.brokenStreams), add("rpc.withheldAnswers", r.withheldAnswers);
   add("audit.dropped", auditLog.droppedCount()), add("audit.unlogged", auditLog.unloggedCount());
   auto& dry = policy.counters();
   add("policy.generationNow", policy.generation()), add("policy.dryRunNow", policy.candidate() != nullptr);
