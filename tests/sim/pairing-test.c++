@@ -138,6 +138,7 @@ TEST_CASE("two yeses make two trust tables, a session and no rights, and it outl
   CHECK(f.a->call("node-b", "samgrd", frame).status == CallStatus::DENIED);
   CHECK(f.audits(*f.a, "pair", CallStatus::OK) == 1);
 
+  f.alice = nullptr, f.bob = nullptr;  // as a daemon does it: its clients go first
   f.a->stop(), f.b->stop();
   f.a->start(), f.b->start();
   f.sim.advance(10 * kj::SECONDS);
