@@ -14,9 +14,9 @@ using State = idl::SessionState;
 
 const auto A = IpAddress::v4(10, 42, 0, 10), B = IpAddress::v4(10, 42, 0, 11), X = IpAddress::v4(10, 42, 0, 66);
 
-kj::String toml(kj::StringPtr node, kj::StringPtr more = "") {
+kj::String toml(kj::StringPtr node, kj::StringPtr more, bool broadcast) {
   return kj::str("[dsoftbusd]\nnodeName = \"", node, "\"\nallowTestIdentity = true\ntestIdentity = \"", node,
-                 "\"\ntrustFile = \"/state/paired\"\nbroadcast = true\n", more);
+                 "\"\ntrustFile = \"/state/paired\"\nbroadcast = ", broadcast, "\n", more);
 }
 
 // A person at one node.
@@ -87,12 +87,12 @@ struct Fixture {
   kj::Own<Person> alice, bob;
   kj::String idB = kj::str(DeviceIdentity::forTest("node-b").deviceId());
 
-  explicit Fixture(kj::StringPtr moreA = "", kj::StringPtr moreB = "") {
+  explicit Fixture(kj::StringPtr moreA = "", kj::StringPtr moreB = "", bool broadcast = true) {
     network.addNode("node-a", A);
     network.addNode("node-b", B);
     network.addNode("x", X);
-    a = kj::heap<SimBusNode>(sim, network, "node-a", toml("node-a", moreA));
-    b = kj::heap<SimBusNode>(sim, network, "node-b", toml("node-b", moreB));
+    a = kj::heap<SimBusNode>(sim, network, "node-a", toml("node-a", moreA, broadcast));
+    b = kj::heap<SimBusNode>(sim, network, "node-b", toml("node-b", moreB, broadcast));
     sim.advance(2 * kj::SECONDS);
     alice = kj::heap<Person>(sim, *a);
     bob = kj::heap<Person>(sim, *b);
@@ -144,6 +144,24 @@ TEST_CASE("two yeses make two trust tables, a session and no rights, and it outl
   f.sim.advance(10 * kj::SECONDS);
   CHECK(f.a->state("node-b") == State::READY);
   CHECK(f.b->daemon().trusted().all()[0].paired);
+}
+
+TEST_CASE("an address that was typed is kept with the peer, so that nodes that cannot hear each other have a session") {
+  auto deaf = "multicastGroup = \"\"\nmulticastGroup6 = \"\"\n"_kj;
+  Fixture f(deaf, deaf, false);
+  CHECK(f.a->daemon().peers().peers().size() == 0);
+  REQUIRE(f.bob->open("node-a") == Outcome::OK);
+  REQUIRE(f.alice->open("node-b", "10.42.0.11") == Outcome::OK);
+  REQUIRE(f.alice->see().outcome == Outcome::OK);
+  REQUIRE(f.bob->see().outcome == Outcome::OK);
+  f.alice->say(true), f.bob->say(true);
+  CHECK(f.alice->outcome() == Outcome::OK);
+  CHECK(KJ_ASSERT_NONNULL(f.a->paired.load()[0].address) == SocketAddress{B, 34567});
+  CHECK(f.b->paired.load()[0].address == nullptr);  // nobody typed one there
+  f.a->stop(), f.b->stop();
+  f.a->start(), f.b->start();
+  f.sim.advance(5 * kj::SECONDS);
+  CHECK(f.a->state("node-b") == State::READY);
 }
 
 TEST_CASE("a no on either side leaves no trust on either side, whatever the other said") {

@@ -67,6 +67,7 @@ kj::OneOf<kj::Own<PairingWindow>, Pairer::Refused> Pairer::open(kj::StringPtr na
   });
   slot.window = window;
   current = window;
+  givenAddress = device ? kj::String() : kj::str(peer);
   counts.windows++;
   return kj::mv(window);
 }
@@ -95,7 +96,11 @@ kj::Maybe<Outcome> Pairer::obstacle(kj::StringPtr name, const PublicIdentity& pe
 }
 
 void Pairer::trust(kj::StringPtr name, const PublicIdentity& peer) {
-  keeper.add(name, peer.clone());
+  kj::Maybe<SocketAddress> address;
+  if (givenAddress.size() > 0) {
+    KJ_IF_MAYBE (route, hooks.findRoute(givenAddress)) address = route->to;
+  }
+  keeper.add(name, peer.clone(), address);
   counts.paired++;
   hooks.trustChanged();
 }

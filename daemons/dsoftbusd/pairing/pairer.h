@@ -49,6 +49,7 @@ class Pairer final : public PairingDoor, private PairingHost {
   Hooks hooks;
   PairingContext context;
   PairingWindow* current = nullptr;  // not owned: forgets itself when it goes
+  kj::String givenAddress;           // of the peer, as it was typed for the latest window; empty when it was not
   Counters counts;
 
   // implements PairingHost

@@ -36,6 +36,20 @@ TEST_CASE("what was encoded is parsed again, byte for byte") {
   CHECK(parsed(encodePairedPeers(nullptr)).size() == 0);
 }
 
+TEST_CASE("an address stands behind the key, as it is written and of one host") {
+  auto known = peer("node-a", "a");
+  known.address = SocketAddress{KJ_ASSERT_NONNULL(IpAddress::tryParse("fe80::2")), 34567};
+  auto text = encodePairedPeers(kj::arrayPtr(&known, 1));
+  CHECK(text.endsWith(" [fe80::2]:34567\n"));
+  CHECK(KJ_ASSERT_NONNULL(parsed(text)[0].address) == KJ_ASSERT_NONNULL(known.address));
+  CHECK(encodePairedPeers(parsed(text)) == text);
+  auto line = kj::str(text.slice(0, text.size() - strlen("[fe80::2]:34567\n")));
+  for (auto wrong : {"", "10.0.0.2", "10.0.0.2:0", "*:34567", "239.42.0.1:34567", "10.0.0.2:034567", "10.0.0.2:1 x"}) {
+    CAPTURE(wrong);
+    CHECK(refusal(kj::str(line, wrong, "\n")).startsWith("line 2"));
+  }
+}
+
 TEST_CASE("whatever is cut or changed is refused with its line") {
   auto text = encodePairedPeers(kj::arr(peer("node-a", "a"), peer("node-b", "b")));
   for (size_t size = 0; size < text.size(); size++) {

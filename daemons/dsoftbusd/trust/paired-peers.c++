@@ -19,18 +19,30 @@ kj::Maybe<kj::String> takeUntil(kj::ArrayPtr<const char>& text, char end) {
   return nullptr;
 }
 
+bool isPeerAddress(const SocketAddress& address) {
+  return !address.address.isAny() && !address.address.isMulticast() && address.port != 0;
+}
+
 kj::Maybe<TrustedPeer> parseLine(kj::StringPtr line) {
   auto rest = line.asArray();
   auto name = takeUntil(rest, ' '), deviceId = takeUntil(rest, ' ');
   if (name == nullptr || deviceId == nullptr) return nullptr;
   auto& n = KJ_ASSERT_NONNULL(name);
   auto& id = KJ_ASSERT_NONNULL(deviceId);
-  auto keyText = kj::heapString(rest);
+  auto untilAddress = takeUntil(rest, ' ');
+  auto keyText = kj::str(untilAddress.orDefault(kj::heapString(rest)));
   auto key = tryParseKeyBytes(keyText);
   if (!isPlainPeerName(n) || !isDeviceId(id) || key == nullptr) return nullptr;
   if (toHex(KJ_ASSERT_NONNULL(key)) != keyText) return nullptr;  // only as it is written
   TrustedPeer peer{kj::mv(n), PublicIdentity{kj::mv(id), KJ_ASSERT_NONNULL(key)}};
   peer.paired = true;
+  if (untilAddress != nullptr) {
+    auto text = kj::heapString(rest);
+    peer.address = SocketAddress::tryParse(text);
+    bool isHost =
+        peer.address.map([&](SocketAddress& a) { return kj::str(a) == text && isPeerAddress(a); }).orDefault(false);
+    if (!isHost) return nullptr;
+  }
   return kj::mv(peer);
 }
 
@@ -51,7 +63,8 @@ kj::String encodePairedPeers(kj::ArrayPtr<const TrustedPeer> peers) {
   lines.add(kj::str(HEADING, '\n'));
   for (auto& peer : peers) {
     KJ_REQUIRE(isPlainPeerName(peer.name), "a paired peer has another name than a plain one");
-    lines.add(kj::str(peer.name, ' ', peer.identity.deviceId, ' ', toHex(peer.identity.staticKey), '\n'));
+    auto address = peer.address.map([](const SocketAddress& a) { return kj::str(' ', a); }).orDefault(kj::String());
+    lines.add(kj::str(peer.name, ' ', peer.identity.deviceId, ' ', toHex(peer.identity.staticKey), address, '\n'));
   }
   return kj::strArray(lines, "");
 }
@@ -67,7 +80,8 @@ kj::OneOf<kj::Array<TrustedPeer>, kj::String> parsePairedPeers(kj::StringPtr tex
     auto line = takeUntil(rest, '\n');
     if (line == nullptr) return kj::str("line ", number, " is cut short");
     auto parsed = parseLine(KJ_ASSERT_NONNULL(line));
-    if (parsed == nullptr) return kj::str("line ", number, " is not \"NAME DEVICEID STATICKEY\"");
+    if (parsed == nullptr)
+      return kj::str("line ", number, " is not \"NAME DEVICEID STATICKEY\", with or without an address");
     auto& peer = KJ_ASSERT_NONNULL(parsed);
     for (auto& other : peers) {
       if (other.name == peer.name) return kj::str("line ", number, ": there is another peer of that name");

@@ -2,7 +2,8 @@
 // The text of the trust file: the peers that were paired, one line each. Pure; one parser and one encoder.
 //
 //   nexus-net paired peers 1
-//   NAME DEVICEID STATICKEY        64 hexadecimal digits each
+//   NAME DEVICEID STATICKEY              64 hexadecimal digits each
+//   NAME DEVICEID STATICKEY ADDRESS      "10.0.0.2:34567": where to dial it when it is not heard
 #include <kj/one-of.h>
 
 #include "daemons/dsoftbusd/trust-table.h"

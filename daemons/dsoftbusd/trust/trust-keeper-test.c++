@@ -58,7 +58,7 @@ TEST_CASE("what stands in the way of a pairing is named") {
   CHECK(is(keeper.obstacle("x", identity("b").deviceId.asPtr()), Obstacle::DEVICE_KNOWN));
   CHECK(keeper.obstacle("b", identity("b2").deviceId.asPtr()) == nullptr);  // the same peer with another key
   CHECK(keeper.obstacle("c", identity("c").deviceId.asPtr()) == nullptr);
-  keeper.add("c", identity("c"));
+  keeper.add("c", identity("c"), SocketAddress{IpAddress::v4(10, 0, 0, 3), 34568});
   CHECK(is(keeper.obstacle("d", nullptr), Obstacle::FULL));
   CHECK(keeper.obstacle("c", nullptr) == nullptr);
   CHECK(is(TrustKeeper(nullptr, 3, nullptr).obstacle("d", nullptr), Obstacle::NO_STORE));

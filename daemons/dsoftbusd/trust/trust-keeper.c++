@@ -77,7 +77,7 @@ kj::Maybe<TrustKeeper::Obstacle> TrustKeeper::obstacle(kj::StringPtr name, kj::M
   return nullptr;
 }
 
-void TrustKeeper::add(kj::StringPtr name, PublicIdentity identity) {
+void TrustKeeper::add(kj::StringPtr name, PublicIdentity identity, kj::Maybe<SocketAddress> address) {
   KJ_REQUIRE(isPlainPeerName(name) && obstacle(name, kj::StringPtr(identity.deviceId)) == nullptr,
              "that peer cannot be added");
   kj::Vector<TrustedPeer> peers;
@@ -86,6 +86,7 @@ void TrustKeeper::add(kj::StringPtr name, PublicIdentity identity) {
   }
   auto& added = peers.add(TrustedPeer{kj::str(name), kj::mv(identity)});
   added.paired = true;
+  added.address = address;
   storePaired(peers.releaseAsArray());
 }
 

@@ -26,8 +26,9 @@ class TrustKeeper {
   // same name may be added again, with another key.
   kj::Maybe<Obstacle> obstacle(kj::StringPtr name, kj::Maybe<kj::StringPtr> deviceId) const;
 
-  // Stores the peer, then has it. FAILED, with nothing changed, when it could not be stored.
-  void add(kj::StringPtr name, PublicIdentity identity);
+  // Stores the peer, then has it; address: where to dial it when it is not heard. FAILED, with nothing changed, when it
+  // could not be stored.
+  void add(kj::StringPtr name, PublicIdentity identity, kj::Maybe<SocketAddress> address = nullptr);
 
   enum class Removed { REMOVED, UNKNOWN, CONFIGURED };
   // By name or device id. CONFIGURED: one of the configuration is still trusted; a paired one that it hid is gone, so
