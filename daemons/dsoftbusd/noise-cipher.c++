@@ -64,14 +64,23 @@ bool NoiseCipher::trySealInPlace(kj::ArrayPtr<kj::byte> bytes) {
 }
 
 kj::Maybe<kj::ArrayPtr<kj::byte>> NoiseCipher::tryOpenInPlace(kj::ArrayPtr<kj::byte> bytes) {
-  if (counter == RESERVED_NONCE || bytes.size() < NOISE_TAG_BYTES) return nullptr;
+  if (bytes.size() < NOISE_TAG_BYTES) return nullptr;
+  auto plaintext = bytes.slice(0, bytes.size() - NOISE_TAG_BYTES);
+  if (!tryOpen(bytes, plaintext)) return nullptr;
+  return plaintext;
+}
+
+bool NoiseCipher::tryOpen(kj::ArrayPtr<const kj::byte> ciphertext, kj::ArrayPtr<kj::byte> plaintext) {
+  if (counter == RESERVED_NONCE || ciphertext.size() < NOISE_TAG_BYTES) return false;
+  KJ_REQUIRE(plaintext.size() == ciphertext.size() - NOISE_TAG_BYTES, "the place does not fit", plaintext.size());
   Nonce nonce(counter);
-  if (crypto_aead_chacha20poly1305_ietf_decrypt(bytes.begin(), nullptr, nullptr, bytes.begin(), bytes.size(), nullptr,
-                                                0, nonce.bytes, key.expose().begin()) != 0) {
-    return nullptr;
+  if (crypto_aead_chacha20poly1305_ietf_decrypt(plaintext.begin(), nullptr, nullptr, ciphertext.begin(),
+                                                ciphertext.size(), nullptr, 0, nonce.bytes,
+                                                key.expose().begin()) != 0) {
+    return false;
   }
   counter++;
-  return bytes.slice(0, bytes.size() - NOISE_TAG_BYTES);
+  return true;
 }
 
 void NoiseCipher::rekey() {

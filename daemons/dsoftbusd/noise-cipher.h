@@ -38,6 +38,9 @@ class NoiseCipher {
   // Null as above; then the bytes are worth nothing.
   kj::Maybe<kj::ArrayPtr<kj::byte>> tryOpenInPlace(kj::ArrayPtr<kj::byte> ciphertext);
 
+  // The same to another place, exactly as large as the plaintext. False: then that is worth nothing.
+  bool tryOpen(kj::ArrayPtr<const kj::byte> ciphertext, kj::ArrayPtr<kj::byte> plaintext);
+
   // REKEY (section 4.2): the next key from this one; the counter goes on.
   void rekey();
 

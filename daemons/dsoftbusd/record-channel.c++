@@ -23,8 +23,8 @@ kj::Promise<void> RecordChannel::send(const SessionMessage& message) {
 }
 
 kj::Promise<void> RecordChannel::sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head,
-                                            kj::ArrayPtr<const kj::byte> rest) {
-  KJ_IF_MAYBE (bytes, sender.trySeal(type, head, rest, timer.now())) {
+                                            kj::ArrayPtr<const kj::byte> rest, kj::Array<kj::byte> memory) {
+  KJ_IF_MAYBE (bytes, sender.trySealWithin(type, head, rest, kj::mv(memory), timer.now())) {
     KJ_IF_MAYBE (batch, next) {
       (*batch)->records.add(kj::mv(*bytes));
     } else {
@@ -42,9 +42,10 @@ kj::Promise<void> RecordChannel::writeNext() {
   auto batch = kj::mv(KJ_ASSERT_NONNULL(next));
   next = nullptr;
   auto& records = batch->records;
-  if (records.size() == 1) return stream->write(records[0].begin(), records[0].size()).attach(kj::mv(batch));
+  if (records.size() == 1)
+    return stream->write(records[0].bytes.begin(), records[0].bytes.size()).attach(kj::mv(batch));
   auto pieces = KJ_MAP(record, records)->kj::ArrayPtr<const kj::byte> {
-    return record;
+    return record.bytes;
   };
   auto promise = stream->write(pieces);
   return promise.attach(kj::mv(pieces), kj::mv(batch));
@@ -56,7 +57,7 @@ kj::Promise<RecordChannel::Received> RecordChannel::receive() {
     KJ_IF_MAYBE (result, next) {
       KJ_SWITCH_ONEOF(*result) {
         KJ_CASE_ONEOF(record, Record) {
-          co_return Message{record.type, record.body};
+          co_return Message{record.type, record.body, kj::mv(record.memory)};
         }
         KJ_CASE_ONEOF(error, RecordError) {
           co_return Fault{kj::str("bad record: ", error)};

@@ -24,9 +24,10 @@ class RecordChannel {
   // record is cut. Fails when the stream does, and for good when the counter is at its end.
   kj::Promise<void> send(const SessionMessage& message);
 
-  // The same for a record of any type but 0, whose body the caller has encoded: head and then rest.
+  // The same for a record of any type but 0, whose body the caller has encoded: head and then rest. memory: if not
+  // empty, where `rest` lies; it is given away, and sealed there if there is room (RecordSender::trySealWithin).
   kj::Promise<void> sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head,
-                               kj::ArrayPtr<const kj::byte> rest = nullptr);
+                               kj::ArrayPtr<const kj::byte> rest = nullptr, kj::Array<kj::byte> memory = nullptr);
 
   struct Fault {
     kj::String what;
@@ -34,7 +35,8 @@ class RecordChannel {
   struct EndOfStream {};
   struct Message {
     uint8_t type;
-    kj::ArrayPtr<const kj::byte> body;  // until the next receive()
+    kj::ArrayPtr<const kj::byte> body;  // until the next receive(), or for as long as `memory`
+    kj::Array<kj::byte> memory;         // of a large record: where the body lies
   };
   using Received = kj::OneOf<Message, EndOfStream, Fault>;
 
@@ -61,7 +63,7 @@ class RecordChannel {
   kj::ForkedPromise<void> written;  // everything sent so far
 
   struct Batch {
-    kj::Vector<kj::Array<kj::byte>> records;
+    kj::Vector<SealedRecord> records;
   };
   kj::Maybe<kj::Own<Batch>> next;  // sealed, and its write has not begun
 

@@ -291,6 +291,36 @@ TEST_CASE("the space for arriving bytes is small until much arrives, and small a
   CHECK(c.receiver.capacity() == RecordReceiver::RECEIVE_SMALL);
 }
 
+TEST_CASE(
+    "a body that has room around it is sealed where it lies, one that has not is copied; the bytes are the same") {
+  auto head = "head"_kj.asBytes(), rest = "rest"_kj.asBytes();
+  size_t before = RecordSender::headroom(head);
+  for (bool roomBefore : {true, false}) {
+    for (bool roomBehind : {true, false}) {
+      Channel one, two;
+      size_t from = before - (roomBefore ? 0 : 1);
+      auto memory = kj::heapArray<kj::byte>(from + rest.size() + NOISE_TAG_BYTES - (roomBehind ? 0 : 1));
+      memcpy(memory.begin() + from, rest.begin(), rest.size());
+      auto where = memory.begin();
+      auto lies = memory.slice(from, from + rest.size());
+      auto sealed = KJ_ASSERT_NONNULL(one.sender.trySealWithin(18, head, lies, kj::mv(memory), START));
+      CHECK((sealed.memory.begin() == where) == (roomBefore && roomBehind));
+      CHECK(sealed.bytes == KJ_ASSERT_NONNULL(two.sender.trySeal(18, head, rest, START)).asPtr());
+    }
+  }
+}
+
+TEST_CASE("the memory of a large record is the caller's, a small one lies in the receiver's") {
+  Channel c;
+  auto body = kj::heapString(RecordReceiver::OWN_MEMORY);
+  memset(body.begin(), 'x', body.size());
+  c.receiver.feed(c.seal(18, body));
+  auto large = KJ_ASSERT_NONNULL(c.receiver.next()).get<Record>().memory.size();
+  CHECK(large == 1 + body.size());
+  c.receiver.feed(c.seal(18, "small"));
+  CHECK(KJ_ASSERT_NONNULL(c.receiver.next()).get<Record>().memory.size() == 0);
+}
+
 TEST_CASE("a body in two pieces is the body in one") {
   Channel one, two;
   CHECK(one.seal(18, "headrest") ==

@@ -22,6 +22,15 @@ kj::StringPtr KJ_STRINGIFY(RecordError error) {
   return "unknown"_kj;
 }
 
+namespace {
+
+void checkSealable(uint8_t type, size_t body) {
+  KJ_REQUIRE(type != RECORD_TYPE_REKEY, "type 0 belongs to the record layer");
+  KJ_REQUIRE(body <= RECORD_MAX_BODY, "a record carries at most 65518 bytes", body);
+}
+
+}  // namespace
+
 // ----------------------------------------------------------------------------------------------------------------
 // RecordSender
 
@@ -38,7 +47,8 @@ bool RecordSender::putRecord(kj::ArrayPtr<kj::byte> out, uint8_t type, kj::Array
   auto at = out.begin() + RECORD_HEADER_BYTES;
   *at++ = type;
   if (head.size() > 0) memcpy(at, head.begin(), head.size());
-  if (rest.size() > 0) memcpy(at + head.size(), rest.begin(), rest.size());
+  at += head.size();
+  if (rest.size() > 0 && rest.begin() != at) memcpy(at, rest.begin(), rest.size());
   if (!cipher.trySealInPlace(out.slice(RECORD_HEADER_BYTES, out.size()))) {
     wipeMemory(out);  // nothing readable is left behind, whoever sends it
     return false;
@@ -48,14 +58,36 @@ bool RecordSender::putRecord(kj::ArrayPtr<kj::byte> out, uint8_t type, kj::Array
   return true;
 }
 
+// The last record that the key may carry is the one that ends it.
+bool RecordSender::mustRenew(kj::TimePoint now) const {
+  return underKey >= limits.maxRecords - 1 || now - keySince >= limits.maxAge;
+}
+
+kj::Maybe<SealedRecord> RecordSender::trySealWithin(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                                                    kj::ArrayPtr<const kj::byte> rest, kj::Array<kj::byte> memory,
+                                                    kj::TimePoint now) {
+  auto begin = const_cast<kj::byte*>(rest.begin()), end = const_cast<kj::byte*>(rest.end());
+  bool fits = memory.size() > 0 && begin >= memory.begin() + headroom(head) && end + NOISE_TAG_BYTES <= memory.end();
+  if (!fits || mustRenew(now)) {
+    KJ_IF_MAYBE (bytes, trySeal(type, head, rest, now)) {
+      SealedRecord sealed{kj::mv(*bytes), nullptr};
+      sealed.bytes = sealed.memory;
+      return kj::mv(sealed);
+    }
+    return nullptr;
+  }
+  checkSealable(type, head.size() + rest.size());
+  auto out = kj::arrayPtr(begin - headroom(head), end + NOISE_TAG_BYTES);
+  if (!putRecord(out, type, head, rest)) return nullptr;
+  return SealedRecord{kj::mv(memory), out};
+}
+
 kj::Maybe<kj::Array<kj::byte>> RecordSender::trySeal(uint8_t type, kj::ArrayPtr<const kj::byte> head,
                                                      kj::ArrayPtr<const kj::byte> rest, kj::TimePoint now) {
   size_t body = head.size() + rest.size();
-  KJ_REQUIRE(type != RECORD_TYPE_REKEY, "type 0 belongs to the record layer");
-  KJ_REQUIRE(body <= RECORD_MAX_BODY, "a record carries at most 65518 bytes", body);
+  checkSealable(type, body);
   constexpr size_t EMPTY = RECORD_HEADER_BYTES + RECORD_MIN_CIPHERTEXT;
-  // The last record that the key may carry is the one that ends it.
-  bool renew = underKey >= limits.maxRecords - 1 || now - keySince >= limits.maxAge;
+  bool renew = mustRenew(now);
   size_t first = renew ? EMPTY : 0;
   auto out = kj::heapArray<kj::byte>(first + EMPTY + body);
   if (renew) {
@@ -133,7 +165,16 @@ kj::Maybe<kj::OneOf<Record, RecordError>> RecordReceiver::next() {
     if (pendingBytes() < RECORD_HEADER_BYTES + length) return nullptr;
     size_t at = begin + RECORD_HEADER_BYTES;
     begin = at + length;
-    KJ_IF_MAYBE (plaintext, cipher.tryOpenInPlace(buffer.slice(at, begin))) {
+    auto sealed = buffer.slice(at, begin);
+    kj::Array<kj::byte> memory;
+    kj::Maybe<kj::ArrayPtr<kj::byte>> opened;
+    if (length >= OWN_MEMORY) {
+      memory = kj::heapArray<kj::byte>(length - NOISE_TAG_BYTES);
+      if (cipher.tryOpen(sealed, memory)) opened = memory.asPtr();
+    } else {
+      opened = cipher.tryOpenInPlace(sealed);
+    }
+    KJ_IF_MAYBE (plaintext, opened) {
       records++;
       underKey++;
       uint8_t type = (*plaintext)[0];
@@ -146,7 +187,7 @@ kj::Maybe<kj::OneOf<Record, RecordError>> RecordReceiver::next() {
         continue;
       }
       if (underKey >= limits.maxRecords) return Result(poison(RecordError::REKEY_OVERDUE));
-      return Result(Record{type, body});
+      return Result(Record{type, body, kj::mv(memory)});
     }
     return Result(poison(RecordError::CRYPTO));
   }

@@ -27,7 +27,13 @@ struct RecordLimits {
 
 struct Record {
   uint8_t type;
-  kj::ArrayPtr<const kj::byte> body;  // valid until the receiver is used again
+  kj::ArrayPtr<const kj::byte> body;  // valid until the receiver is used again, or for as long as `memory`
+  kj::Array<kj::byte> memory;         // of a large record: where the body lies, the caller's to keep
+};
+
+struct SealedRecord {
+  kj::Array<kj::byte> memory;
+  kj::ArrayPtr<const kj::byte> bytes;  // in it: what to put on the stream
 };
 
 enum class RecordError {
@@ -53,6 +59,13 @@ class RecordSender {
   kj::Maybe<kj::Array<kj::byte>> trySeal(uint8_t type, kj::ArrayPtr<const kj::byte> head,
                                          kj::ArrayPtr<const kj::byte> rest, kj::TimePoint now);
 
+  // The same for a `rest` that lies in `memory`: sealed where it is if enough is free around it (headroom(head) bytes
+  // before, NOISE_TAG_BYTES behind) and no REKEY is due, else copied.
+  kj::Maybe<SealedRecord> trySealWithin(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                                        kj::ArrayPtr<const kj::byte> rest, kj::Array<kj::byte> memory,
+                                        kj::TimePoint now);
+  static size_t headroom(kj::ArrayPtr<const kj::byte> head) { return RECORD_HEADER_BYTES + 1 + head.size(); }
+
   uint64_t recordCount() const { return records; }  // including REKEY records
   uint64_t rekeyCount() const { return rekeys; }
 
@@ -62,6 +75,7 @@ class RecordSender {
   kj::TimePoint keySince;
   uint64_t underKey = 0, records = 0, rekeys = 0;
 
+  bool mustRenew(kj::TimePoint now) const;
   bool putRecord(kj::ArrayPtr<kj::byte> out, uint8_t type, kj::ArrayPtr<const kj::byte> head,
                  kj::ArrayPtr<const kj::byte> rest);
 };
@@ -89,6 +103,8 @@ class RecordReceiver {
   // Bytes of an incomplete record; at the end of the stream anything but 0 is a truncation.
   size_t pendingBytes() const { return end - begin; }
 
+  static constexpr size_t OWN_MEMORY =
+      4096;  // bytes of ciphertext from which a record is decrypted to memory of its own
   static constexpr size_t RECEIVE_SMALL = 4096, RECEIVE_LARGE = 128 << 10;  // bytes of space
   size_t capacity() const { return buffer.size(); }
 

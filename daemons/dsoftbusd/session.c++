@@ -31,10 +31,9 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
     return {kj::str("the connection failed: ", exception.getDescription()), nullptr};
   });
   if (greet) tasks.add(greetPeer());
-  tasks.add(
-      streams->sendLoop([this](uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> payload) {
-        return channel->sendRecord(type, head, payload);
-      }));
+  tasks.add(streams->sendLoop(
+      [this](uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> payload,
+             kj::Array<kj::byte> memory) { return channel->sendRecord(type, head, payload, kj::mv(memory)); }));
   end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed());
   stop(end);  // nothing is read or answered any more, however long the close record takes
   KJ_IF_MAYBE (order, closeOrder) co_await sendClose(CloseMessage{order->reason, order->auditId});
@@ -47,6 +46,10 @@ kj::Promise<SessionEnd> Session::readLoop() {
     KJ_SWITCH_ONEOF(received) {
       KJ_CASE_ONEOF(message, RecordChannel::Message) {
         keepAlive.heard(timer.now());
+        if (message.type >= MUX_FIRST_RECORD_TYPE && message.type <= MUX_LAST_RECORD_TYPE) {
+          KJ_IF_MAYBE (why, takeFrame(message)) co_return this->fault(kj::mv(*why));
+          continue;
+        }
         KJ_IF_MAYBE (end, co_await take(kj::mv(message))) co_return kj::mv(*end);
       }
       KJ_CASE_ONEOF(eof, RecordChannel::EndOfStream) {
@@ -59,12 +62,13 @@ kj::Promise<SessionEnd> Session::readLoop() {
   }
 }
 
+// Streams never make the session wait.
+kj::Maybe<kj::String> Session::takeFrame(RecordChannel::Message& record) {
+  auto admit = [this](kj::StringPtr name) { return handler.admitStream(name); };
+  return streams->take(record.type, record.body, admit, kj::mv(record.memory));
+}
+
 kj::Promise<kj::Maybe<SessionEnd>> Session::take(RecordChannel::Message record) {
-  if (record.type >= MUX_FIRST_RECORD_TYPE && record.type <= MUX_LAST_RECORD_TYPE) {
-    auto admit = [this](kj::StringPtr name) { return handler.admitStream(name); };
-    KJ_IF_MAYBE (why, streams->take(record.type, record.body, admit)) co_return fault(kj::mv(*why));
-    co_return nullptr;
-  }
   auto parsed = tryParseSessionMessage(record.type, record.body);
   if (parsed == nullptr) co_return fault(kj::str("a record of type ", record.type, " that is no message"));
   auto message = KJ_ASSERT_NONNULL(kj::mv(parsed));

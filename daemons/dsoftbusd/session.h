@@ -111,6 +111,7 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   kj::TaskSet tasks;  // answers, the mux's sending
 
   kj::Promise<SessionEnd> readLoop();
+  kj::Maybe<kj::String> takeFrame(RecordChannel::Message& record);
   kj::Promise<kj::Maybe<SessionEnd>> take(RecordChannel::Message message);
   kj::Promise<SessionEnd> keepAliveLoop();
   kj::Promise<SessionEnd> whenClosed();

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int RUNS = 7, ROUNDS = 1000;
 constexpr double MOST_SHARE = 1.5;   // of plain Cap'n Proto, by processor time: a ping, a call
-constexpr double MOST_NESTED = 2.0;  // Cap'n Proto inside a stream: two protocols
+constexpr double MOST_NESTED = 1.5;  // Cap'n Proto inside a stream: two protocols
 
 class Answerer final : public idl::Samgr::Server {
  public:
@@ -129,7 +129,10 @@ void compare(Link& link) {
   }
   fflush(stdout);
   for (int i = 1; i < 3; i++) CHECK(processor[i].median / processor[0].median <= MOST_SHARE);
-  CHECK(processor[3].median / processor[0].median <= MOST_NESTED);
+  double nested = processor[3].median / processor[0].median;
+  if (nested > MOST_NESTED) printf("%-22s NOT MET: at most %.2f is wanted\n", "", MOST_NESTED);
+  fflush(stdout);
+  CHECK(nested <= MOST_NESTED);
 }
 
 TEST_CASE("a round trip of one byte costs at most 1.5 times as much as Cap'n Proto RPC over kernel TCP") {

@@ -14,7 +14,7 @@ namespace {
 constexpr size_t BULK_BYTES = 64 << 20;
 constexpr size_t WRITE_BYTES = 256 << 10, READ_BYTES = 256 << 10;
 constexpr int RUNS = 5;
-constexpr double LEAST_SHARE = 0.7;  // of the slower of transport and cipher, by processor time
+constexpr double LEAST_SHARE = 0.8;  // of the slower of transport and cipher, by processor time
 
 // Seconds until the other end has read everything and said so.
 void sendAll(kj::AsyncIoContext& io, kj::AsyncIoStream& stream) {
@@ -128,6 +128,8 @@ void measure(Link& link) {
   printf("%-22s s/GB of the stream: sender %.2f, receiver %.2f, between %.2f\n", "", last.near / gigabytes,
          last.far / gigabytes, last.between / gigabytes);
   fflush(stdout);
+  if (share < LEAST_SHARE) printf("%-22s NOT MET: at least %.2f is wanted\n", "", LEAST_SHARE);
+  fflush(stdout);
   CHECK(share >= LEAST_SHARE);
 }
 
@@ -138,7 +140,7 @@ void printHead() {
   printf("%-22s %-9s %26s %26s %26s %6s\n", "", "", "transport", "cipher", "stream", "share");
 }
 
-TEST_CASE("a stream has at least 0.7 of the speed of kernel TCP or of the cipher, whichever is slower") {
+TEST_CASE("a stream has at least 0.8 of the speed of kernel TCP or of the cipher, whichever is slower") {
   printHead();
   measure(*newKernelTcpLink());
 }

@@ -65,6 +65,34 @@ TEST_CASE("memory is in proportion to the bytes that wait, whatever the pieces")
   }
 }
 
+TEST_CASE("what is taken has the room around it that was asked for, whole or put together") {
+  ByteQueue queue(16, 8);
+  auto whole = kj::heapArray<kj::byte>(ByteQueue::MAX_CHUNK);
+  memset(whole.begin(), 'w', whole.size());
+  for (size_t size : {size_t(1), size_t(1000), whole.size()}) queue.push(whole.slice(0, size));
+  while (queue.size() > 0) {
+    auto piece = queue.take(ByteQueue::MAX_CHUNK);
+    CHECK(piece.bytes.begin() - piece.memory.begin() >= 16);
+    CHECK(piece.memory.end() - piece.bytes.end() >= 8);
+  }
+}
+
+TEST_CASE("memory that bytes came in becomes a chunk, in its order") {
+  ByteQueue queue;
+  queue.push("ab"_kj.asBytes());
+  auto memory = kj::heapArray("-cd-"_kj.asBytes());
+  auto where = memory.begin();
+  auto bytes = memory.slice(1, 3);
+  queue.push(bytes, kj::mv(memory));
+  queue.push("ef"_kj.asBytes());
+  auto first = queue.take(2), second = queue.take(2), third = queue.take(2);
+  CHECK(kj::heapString(first.bytes.asChars()) == "ab");
+  CHECK(kj::heapString(second.bytes.asChars()) == "cd");
+  CHECK(second.memory.begin() == where);
+  CHECK(kj::heapString(third.bytes.asChars()) == "ef");
+  CHECK_THROWS(queue.push("x"_kj.asBytes(), kj::heapArray("x"_kj.asBytes())));
+}
+
 TEST_CASE("a whole chunk is taken as it is, pieces are put together") {
   ByteQueue queue;
   auto whole = kj::heapArray<kj::byte>(ByteQueue::MAX_CHUNK);

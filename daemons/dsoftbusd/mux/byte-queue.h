@@ -1,7 +1,9 @@
 #pragma once
 // A first-in first-out queue of bytes, as one side of a stream keeps them: a chain of chunks. A chunk is as large as
 // what came, or as what already waits (at most MAX_CHUNK), so that memory is in proportion to the bytes and not to the
-// pieces, and no byte is moved once it is in; empty, it keeps none. The bound is its owner's.
+// pieces, and no byte is moved once it is in; empty, it keeps none. Memory that bytes came in can become a chunk as it
+// is; room for a header and a trailer around each chunk can be asked for, so that whoever takes it need not copy it to
+// add them. The bound is its owner's.
 #include <kj/array.h>
 #include <kj/debug.h>
 #include <kj/memory.h>
@@ -12,34 +14,44 @@ namespace nexus {
 
 class ByteQueue {
  public:
-  static constexpr size_t MIN_CHUNK = 64, MAX_CHUNK = 32768;  // bytes; a larger piece has a chunk of its own
+  static constexpr size_t MIN_CHUNK = 256, MAX_CHUNK = 32768;  // bytes; a larger piece has a chunk of its own
 
   ByteQueue() = default;
+  // Around the bytes of a chunk that push() makes there are at least that many free ones, before and behind.
+  ByteQueue(size_t headroom, size_t tailroom) : headroom(headroom), tailroom(tailroom) {}
   KJ_DISALLOW_COPY_AND_MOVE(ByteQueue);
   ~ByteQueue() noexcept { clear(); }
 
   size_t size() const { return bytes; }
 
-  // What its memory holds room for; less than size() + 2 * MAX_CHUNK when no piece is larger than MAX_CHUNK.
+  // What its memory holds room for, without what is kept free around; less than size() + 2 * MAX_CHUNK when no piece is
+  // larger than MAX_CHUNK.
   size_t capacity() const {
     size_t sum = 0;
-    for (auto* c = first.get(); c != nullptr; c = c->next.get()) sum += c->space.size();
+    for (auto* c = first.get(); c != nullptr; c = c->next.get()) sum += c->limit - c->start;
     return sum;
   }
 
   void push(kj::ArrayPtr<const kj::byte> data) {
     if (last != nullptr) {
-      size_t n = kj::min(data.size(), last->space.size() - last->end);
+      size_t n = kj::min(data.size(), last->limit - last->end);
       append(data.slice(0, n));
       data = data.slice(n, data.size());
     }
     if (data.size() == 0) return;
-    auto chunk = kj::heap<Chunk>();
-    chunk->space = kj::heapArray<kj::byte>(kj::max(data.size(), kj::min(kj::max(bytes, MIN_CHUNK), MAX_CHUNK)));
-    auto& link = last == nullptr ? first : last->next;
-    last = chunk.get();
-    link = kj::mv(chunk);
+    size_t room = kj::max(data.size(), kj::min(kj::max(bytes, MIN_CHUNK), MAX_CHUNK));
+    addChunk(kj::heapArray<kj::byte>(headroom + room + tailroom), headroom, headroom + room);
     append(data);
+  }
+
+  // The same for bytes that lie in `memory`, which becomes a chunk without a copy.
+  void push(kj::ArrayPtr<const kj::byte> data, kj::Array<kj::byte> memory) {
+    if (data.size() == 0) return;
+    KJ_REQUIRE(data.begin() >= memory.begin() && data.end() <= memory.end(), "the bytes are somewhere else");
+    size_t from = data.begin() - memory.begin();
+    addChunk(kj::mv(memory), from, from + data.size());
+    last->end = last->limit;
+    bytes += data.size();
   }
 
   // Moves min(size(), out.size()) bytes to `out` and says how many.
@@ -70,9 +82,10 @@ class ByteQueue {
       drop(n);
       return piece;
     }
-    Piece piece{kj::heapArray<kj::byte>(n), nullptr};
-    pop(piece.memory);
-    piece.bytes = piece.memory;
+    Piece piece{kj::heapArray<kj::byte>(headroom + n + tailroom), nullptr};
+    auto into = piece.memory.slice(headroom, headroom + n);
+    pop(into);
+    piece.bytes = into;
     return piece;
   }
 
@@ -85,12 +98,23 @@ class ByteQueue {
   struct Chunk {
     kj::Own<Chunk> next;
     kj::Array<kj::byte> space;
-    size_t begin = 0, end = 0;  // of what is in it
+    size_t start = 0, limit = 0;  // of what may be in it
+    size_t begin = 0, end = 0;    // of what is in it
   };
   kj::Own<Chunk> first;
   Chunk* last = nullptr;
   size_t bytes = 0;
+  size_t headroom = 0, tailroom = 0;
 
+  void addChunk(kj::Array<kj::byte> space, size_t start, size_t limit) {
+    auto chunk = kj::heap<Chunk>();
+    chunk->space = kj::mv(space);
+    chunk->start = chunk->begin = chunk->end = start;
+    chunk->limit = limit;
+    auto& link = last == nullptr ? first : last->next;
+    last = chunk.get();
+    link = kj::mv(chunk);
+  }
   void append(kj::ArrayPtr<const kj::byte> data) {
     if (data.size() > 0) memcpy(last->space.begin() + last->end, data.begin(), data.size());
     last->end += data.size();

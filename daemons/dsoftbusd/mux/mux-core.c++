@@ -195,13 +195,13 @@ kj::Maybe<MuxRejection> MuxCore::ingestOpen(const MuxOpen& open) {
   return nullptr;
 }
 
-kj::Maybe<MuxReject> MuxCore::apply(MuxStreamCore& stream, const MuxFrame& frame) {
+kj::Maybe<MuxReject> MuxCore::apply(MuxStreamCore& stream, const MuxFrame& frame, kj::Array<kj::byte> memory) {
   KJ_SWITCH_ONEOF(frame) {
     KJ_CASE_ONEOF(ack, MuxOpenAck) {
       return stream.takeOpenAck();
     }
     KJ_CASE_ONEOF(data, MuxData) {
-      auto reject = stream.takeData(data.payload);
+      auto reject = stream.takeData(data.payload, kj::mv(memory));
       if (reject == nullptr) counts.bytesReceived += data.payload.size();
       return reject;
     }
@@ -221,7 +221,7 @@ kj::Maybe<MuxReject> MuxCore::apply(MuxStreamCore& stream, const MuxFrame& frame
   KJ_UNREACHABLE;
 }
 
-kj::Maybe<MuxRejection> MuxCore::ingest(const MuxFrame& frame) {
+kj::Maybe<MuxRejection> MuxCore::ingest(const MuxFrame& frame, kj::Array<kj::byte> memory) {
   if (!authenticated) return fatal(MuxReject::UNAUTHENTICATED_SESSION);
   if (frame.is<MuxOpen>()) return ingestOpen(frame.get<MuxOpen>());
   auto id = streamOf(frame);
@@ -230,7 +230,7 @@ kj::Maybe<MuxRejection> MuxCore::ingest(const MuxFrame& frame) {
     bool late = stream->mayBeLate() && !frame.is<MuxRst>();
     // Of a closed stream the peer may not have heard yet when it reset it.
     late = late || (stream->state() == MuxState::CLOSED && frame.is<MuxRst>());
-    auto reject = apply(*stream, frame);
+    auto reject = apply(*stream, frame, kj::mv(memory));
     afterChange(*stream);
     KJ_IF_MAYBE (why, reject) {
       if (!late) return fatal(*why);

@@ -63,8 +63,8 @@ class MuxCore {
 
   // ---- what the peer does
 
-  // Null when the frame was taken.
-  kj::Maybe<MuxRejection> ingest(const MuxFrame& frame);
+  // Null when the frame was taken. memory: if not empty, where the payload of a DATA lies; kept instead of a copy.
+  kj::Maybe<MuxRejection> ingest(const MuxFrame& frame, kj::Array<kj::byte> memory = nullptr);
 
   // What is wrong with an OPEN whatever the state of the table; ingest and refuse look too.
   kj::Maybe<MuxRejection> checkOpen(const MuxOpen& open) const;
@@ -80,6 +80,9 @@ class MuxCore {
   // The next frame: what keeps streams going first, then data by priority. Null when there is nothing. Encode it before
   // the next call.
   kj::Maybe<MuxOutgoing> takeFrame();
+
+  // Whether takeFrame() would give one.
+  bool hasFrame() const { return !refusals.empty() || !control.empty() || scheduler.size() > 0; }
 
   size_t streamCount() const { return streams.size(); }
   size_t backlogSize() const { return backlog.size(); }
@@ -115,7 +118,7 @@ class MuxCore {
   bool hasLiveName(kj::ArrayPtr<const char> name) const;
   kj::Maybe<MuxRejection> ingestOpen(const MuxOpen& open);
   kj::Maybe<MuxRejection> ingestForgotten(MuxStreamId id, const MuxFrame& frame);
-  kj::Maybe<MuxReject> apply(MuxStreamCore& stream, const MuxFrame& frame);
+  kj::Maybe<MuxReject> apply(MuxStreamCore& stream, const MuxFrame& frame, kj::Array<kj::byte> memory);
   kj::Maybe<MuxStreamCore&> lookUp(MuxStreamId id);
   kj::Maybe<MuxOutgoing> takeControl();
   void afterChange(MuxStreamCore& stream);

@@ -156,7 +156,7 @@ kj::Maybe<MuxReject> MuxStreamCore::takeOpenAck() {
   return nullptr;
 }
 
-kj::Maybe<MuxReject> MuxStreamCore::takeData(kj::ArrayPtr<const kj::byte> payload) {
+kj::Maybe<MuxReject> MuxStreamCore::takeData(kj::ArrayPtr<const kj::byte> payload, kj::Array<kj::byte> memory) {
   if (payload.size() > MUX_MAX_DATA) return MuxReject::FRAME_OVERSIZE;
   if (!acknowledged || (currentState != MuxState::OPEN && currentState != MuxState::HALF_CLOSED_LOCAL)) {
     return MuxReject::INVALID_STREAM_STATE_TRANSITION;
@@ -167,6 +167,8 @@ kj::Maybe<MuxReject> MuxStreamCore::takeData(kj::ArrayPtr<const kj::byte> payloa
   peerCredit -= payload.size();
   if (released) {
     resetBehindClose();
+  } else if (memory.size() > 0) {
+    receiveQueue.push(payload, kj::mv(memory));
   } else {
     receiveQueue.push(payload);
   }

@@ -45,6 +45,9 @@ kj::StringPtr muxRejectLabel(MuxReject reject);
 struct MuxWouldBlock {
   uint64_t credit;
 };
+// What a record puts around a DATA: whoever seals a whole chunk can do so where it lies.
+constexpr size_t MUX_RECORD_HEADROOM = 16, MUX_RECORD_TAILROOM = 16;
+
 struct MuxAccepted {};
 using MuxSendResult = kj::OneOf<MuxAccepted, MuxWouldBlock, MuxReject>;
 
@@ -100,7 +103,8 @@ class MuxStreamCore {
   // ---- what the peer does. A reject leaves everything as it was.
 
   kj::Maybe<MuxReject> takeOpenAck();
-  kj::Maybe<MuxReject> takeData(kj::ArrayPtr<const kj::byte> payload);
+  // memory: if not empty, where the payload lies; kept instead of a copy.
+  kj::Maybe<MuxReject> takeData(kj::ArrayPtr<const kj::byte> payload, kj::Array<kj::byte> memory = nullptr);
   kj::Maybe<MuxReject> takeWindowUpdate(int64_t delta);
   kj::Maybe<MuxReject> takeClose();
   kj::Maybe<MuxReject> takeRst(MuxResetReason why, uint64_t auditId = 0);
@@ -131,7 +135,7 @@ class MuxStreamCore {
   bool acknowledged;
 
   uint64_t sendCredit = MUX_INITIAL_CREDIT;
-  ByteQueue sendQueue;
+  ByteQueue sendQueue{MUX_RECORD_HEADROOM, MUX_RECORD_TAILROOM};
 
   uint64_t window = MUX_INITIAL_CREDIT;      // peerCredit + grant + receiveQueue
   uint64_t peerCredit = MUX_INITIAL_CREDIT;  // what the peer may still send

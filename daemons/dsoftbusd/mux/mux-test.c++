@@ -30,8 +30,8 @@ struct Fixture {
   kj::Promise<void> carry(Mux& from, Mux& to) {
     return from
         .sendLoop([this, &to, line = kj::heap<kj::ForkedPromise<void>>(kj::Promise<void>(kj::READY_NOW).fork())](
-                      uint8_t type, kj::ArrayPtr<const kj::byte> head,
-                      kj::ArrayPtr<const kj::byte> payload) mutable -> kj::Promise<void> {
+                      uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> payload,
+                      kj::Array<kj::byte>) mutable -> kj::Promise<void> {
           kj::Vector<kj::byte> body;
           body.addAll(head), body.addAll(payload);
           *line = line->addBranch()

@@ -14,7 +14,7 @@ class Mux::StreamImpl final : public MuxStream {
   ~StreamImpl() noexcept(false) {
     mux->streams.erase(stream);
     mux->muxCore.release(stream);
-    mux->work.fire();
+    mux->wakeSender();
   }
   KJ_DISALLOW_COPY_AND_MOVE(StreamImpl);
 
@@ -40,41 +40,35 @@ class Mux::StreamImpl final : public MuxStream {
 
   // implements kj::AsyncIoStream ----
 
+  // What can be done at once costs no turn of the event loop.
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override {
-    auto out = kj::arrayPtr(static_cast<kj::byte*>(buffer), maxBytes);
-    size_t total = 0;
-    for (;;) {
-      size_t n = mux->muxCore.read(stream, out.slice(total, out.size()));
-      if (n > 0) mux->work.fire();  // the peer may have credit now
-      total += n;
-      if (total >= minBytes || core().atEnd()) co_return total;
-      checkConnected();
-      co_await changed.wait();
-    }
+    return kj::evalNow([&]() -> kj::Promise<size_t> {
+      auto out = kj::arrayPtr(static_cast<kj::byte*>(buffer), maxBytes);
+      size_t n = readNow(out);
+      if (n >= minBytes || core().atEnd()) return n;
+      return readRest(out, n, minBytes);
+    });
   }
 
   kj::Promise<void> write(const void* buffer, size_t size) override {
     auto piece = kj::arrayPtr(static_cast<const kj::byte*>(buffer), size);
-    co_await write(kj::arrayPtr(&piece, 1));
+    return kj::evalNow([&]() -> kj::Promise<void> {
+      writeNow(piece);
+      if (piece.size() == 0) return kj::READY_NOW;
+      return writeRest(piece, nullptr);
+    });
   }
 
   // Pieces go in without a pause between them while there is room: small ones share a record.
   kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
-    for (auto rest : pieces) {
-      while (rest.size() > 0) {
-        checkConnected();
-        KJ_REQUIRE(core().state() == MuxState::OPEN || core().state() == MuxState::HALF_CLOSED_REMOTE,
-                   "the stream was closed for writing");
-        size_t n = kj::min(core().room(), rest.size());
-        if (n == 0) {
-          co_await changed.wait();
-          continue;
-        }
-        KJ_ASSERT(mux->muxCore.send(stream, rest.slice(0, n)).is<MuxAccepted>());
-        mux->work.fire();
-        rest = rest.slice(n, rest.size());
+    return kj::evalNow([&]() -> kj::Promise<void> {
+      for (auto i : kj::indices(pieces)) {
+        auto piece = pieces[i];
+        writeNow(piece);
+        if (piece.size() > 0) return writeRest(piece, pieces.slice(i + 1, pieces.size()));
       }
-    }
+      return kj::READY_NOW;
+    });
   }
 
   kj::Promise<void> whenWriteDisconnected() override {
@@ -84,12 +78,12 @@ class Mux::StreamImpl final : public MuxStream {
   void shutdownWrite() override {
     // Not there any more, or closed already: then there is nothing to end.
     auto reject = mux->muxCore.close(stream);
-    if (reject == nullptr) mux->work.fire();
+    if (reject == nullptr) mux->wakeSender();
   }
 
   void abortRead() override {
     auto reject = mux->muxCore.reset(stream);
-    if (reject == nullptr) mux->work.fire();
+    if (reject == nullptr) mux->wakeSender();
     changed.fire();
   }
 
@@ -100,6 +94,45 @@ class Mux::StreamImpl final : public MuxStream {
 
   // In the table for as long as it is not released.
   const MuxStreamCore& core() const { return KJ_ASSERT_NONNULL(mux->muxCore.find(stream)); }
+
+  size_t readNow(kj::ArrayPtr<kj::byte> out) {
+    size_t n = mux->muxCore.read(stream, out);
+    if (n > 0) mux->wakeSender();  // the peer may have credit now
+    return n;
+  }
+
+  kj::Promise<size_t> readRest(kj::ArrayPtr<kj::byte> out, size_t total, size_t minBytes) {
+    for (;;) {
+      checkConnected();
+      co_await changed.wait();
+      total += readNow(out.slice(total, out.size()));
+      if (total >= minBytes || core().atEnd()) co_return total;
+    }
+  }
+
+  // As much as there is room for; `rest` is then what is left.
+  void writeNow(kj::ArrayPtr<const kj::byte>& rest) {
+    while (rest.size() > 0) {
+      checkConnected();
+      KJ_REQUIRE(core().state() == MuxState::OPEN || core().state() == MuxState::HALF_CLOSED_REMOTE,
+                 "the stream was closed for writing");
+      size_t n = kj::min(core().room(), rest.size());
+      if (n == 0) break;
+      KJ_ASSERT(mux->muxCore.send(stream, rest.slice(0, n)).is<MuxAccepted>());
+      mux->wakeSender();
+      rest = rest.slice(n, rest.size());
+    }
+  }
+
+  kj::Promise<void> writeRest(kj::ArrayPtr<const kj::byte> rest,
+                              kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> others) {
+    for (;;) {
+      for (writeNow(rest); rest.size() > 0; writeNow(rest)) co_await changed.wait();
+      if (others.size() == 0) co_return;
+      rest = others[0];
+      others = others.slice(1, others.size());
+    }
+  }
 
   void checkConnected() const {
     mux->checkLive();
@@ -130,7 +163,7 @@ kj::OneOf<kj::Own<MuxStream>, MuxReject> Mux::open(kj::StringPtr name, kj::byte 
       return reject;
     }
     KJ_CASE_ONEOF(id, MuxStreamId) {
-      work.fire();
+      wakeSender();
       return kj::Own<MuxStream>(kj::heap<StreamImpl>(kj::addRef(*this), id));
     }
   }
@@ -181,20 +214,22 @@ size_t Mux::recheck(Admit admit) {
     KJ_ASSERT(muxCore.reset(id, MuxResetReason::DENIED, admission.auditId) == nullptr);
     resets++;
     changed(id);
-    work.fire();
+    wakeSender();
   }
   return resets;
 }
 
-kj::Maybe<kj::String> Mux::take(uint8_t type, kj::ArrayPtr<const kj::byte> body, Admit admit) {
+kj::Maybe<kj::String> Mux::take(uint8_t type, kj::ArrayPtr<const kj::byte> body, Admit admit,
+                                kj::Array<kj::byte> memory) {
   auto parsed = tryParseMuxFrame(type, body);
   KJ_IF_MAYBE (frame, parsed) {
-    auto rejection = frame->is<MuxOpen>() ? takeOpen(frame->get<MuxOpen>(), admit) : muxCore.ingest(*frame);
+    auto rejection =
+        frame->is<MuxOpen>() ? takeOpen(frame->get<MuxOpen>(), admit) : muxCore.ingest(*frame, kj::mv(memory));
     KJ_IF_MAYBE (r, rejection) {
       if (r->gravity == MuxGravity::FATAL) return kj::str(muxRejectLabel(r->why));
     }
     changed(streamOf(*frame));
-    work.fire();  // an acknowledgement, an answer, or more credit
+    wakeSender();  // an acknowledgement, an answer, or more credit
     if (frame->is<MuxOpen>()) accepting.wake();
     return nullptr;
   }
@@ -209,8 +244,8 @@ kj::Maybe<kj::Promise<void>> Mux::sendBatch(SendRecord& send) {
     KJ_IF_MAYBE (o, outgoing) {
       auto head = encodeMuxHead(o->frame);
       auto payload = muxPayload(o->frame);
-      written = send(head.type, head.body, payload);
       bytes += head.body.size() + payload.size();
+      written = send(head.type, head.body, payload, kj::mv(o->memory));
       changed(streamOf(o->frame));  // there may be room again
     } else {
       break;

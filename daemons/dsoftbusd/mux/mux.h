@@ -73,8 +73,10 @@ class Mux final : public kj::Refcounted {
   using Admit = kj::FunctionParam<MuxAdmission(kj::StringPtr name)>;
 
   // One record of the types MUX_FIRST_RECORD_TYPE to MUX_LAST_RECORD_TYPE. Never waits. Not null: the peer has broken
-  // the protocol, the text says how, the session must end.
-  kj::Maybe<kj::String> take(uint8_t type, kj::ArrayPtr<const kj::byte> body, Admit admit);
+  // the protocol, the text says how, the session must end. memory: if not empty, where the body lies; data is kept in
+  // it.
+  kj::Maybe<kj::String> take(uint8_t type, kj::ArrayPtr<const kj::byte> body, Admit admit,
+                             kj::Array<kj::byte> memory = nullptr);
 
   // Who gets the streams that are admitted as `served`, from within take().
   using Serve = kj::Function<void(kj::Own<MuxStream>)>;
@@ -85,9 +87,10 @@ class Mux final : public kj::Refcounted {
   size_t recheck(Admit admit);
 
   // Sends what is to be sent until cancelled; fails when `send` does. send: puts the record of that type, whose body is
-  // head and payload, behind those before it, has read them when it returns, and resolves when it is written.
+  // head and payload, behind those before it, has read them when it returns, and resolves when it is written. The
+  // payload lies in `memory` if that is not empty, mostly with MUX_RECORD_HEADROOM and _TAILROOM around it.
   using SendRecord = kj::Function<kj::Promise<void>(uint8_t type, kj::ArrayPtr<const kj::byte> head,
-                                                    kj::ArrayPtr<const kj::byte> payload)>;
+                                                    kj::ArrayPtr<const kj::byte> payload, kj::Array<kj::byte> memory)>;
   kj::Promise<void> sendLoop(SendRecord send);
 
   // Everything fails as DISCONNECTED from now on.
@@ -110,6 +113,9 @@ class Mux final : public kj::Refcounted {
   kj::Maybe<kj::Promise<void>> sendBatch(SendRecord& send);
   kj::Maybe<MuxRejection> takeOpen(const MuxOpen& open, Admit& admit);
   void checkLive() const;
+  void wakeSender() {
+    if (muxCore.hasFrame()) work.fire();
+  }
   void changed(MuxStreamId id);
 };
 

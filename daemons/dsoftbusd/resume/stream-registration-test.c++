@@ -198,10 +198,14 @@ TEST_CASE(
   f.connect();
   auto mine = f.mustGet();
   auto theirs = f.accepted();
-  mine = nullptr;
+  f.write(*mine, "last");
+  CHECK(f.read(*theirs, 4) == "last");
   f.registration = nullptr;
   f.a->stop();
   f.network.killConnections("node-a");
+  // No end: the peer's program must not take what it has for whole.
+  CHECK(f.fails(*theirs));
+  CHECK(f.fails(*mine));
   f.a->start();
   f.connect();
   f.registration = f.registered(NAME);
