@@ -8,6 +8,8 @@ namespace nexus {
 namespace {
 
 constexpr size_t MAX_TYPES = 4096;  // struct types looked at for one method
+constexpr size_t MAX_DEPTH = 128;   // of types within types: generic ones can go on without end
+constexpr size_t MAX_PATH = 256;    // bytes of a path of fields, about
 
 // Walks struct types, each once.
 class TypeWalk {
@@ -16,10 +18,16 @@ class TypeWalk {
     for (auto& known : seen) {
       if (known == schema) return nullptr;
     }
-    if (seen.size() >= MAX_TYPES) return kj::str("more than ", MAX_TYPES, " types");
+    if (seen.size() >= MAX_TYPES) return kj::str(", more than ", MAX_TYPES, " types");
+    // What the schema loader puts in the place of a type that its file does not have.
+    if (schema.getProto().getDisplayName().startsWith("(unknown type")) return kj::str(", a type that is not there");
+    if (depth >= MAX_DEPTH) return kj::str(", types within types more than ", MAX_DEPTH, " deep");
     seen.add(schema);
+    depth++;
+    KJ_DEFER(depth--);
     for (auto field : schema.getFields()) {
       KJ_IF_MAYBE (inner, find(field.getType())) {
+        if (inner->size() > MAX_PATH) return kj::mv(*inner);  // its end tells more than its beginning
         auto name = field.getProto().getName();
         bool deeper = inner->size() > 0 && (*inner)[0] != ',';
         return kj::str(name, deeper ? "." : "", *inner);
@@ -30,6 +38,7 @@ class TypeWalk {
 
  private:
   kj::Vector<capnp::StructSchema> seen;
+  size_t depth = 0;
 
   kj::Maybe<kj::String> find(capnp::Type type) {
     while (type.isList()) type = type.asList().getElementType();

@@ -42,9 +42,11 @@ kj::Promise<void> RpcGuard::writeMessage(kj::ArrayPtr<const int>,
                                          kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
   checkOutgoing(segments);
   writing += bytesOf(segments);
-  KJ_DEFER(writing = 0);
+  KJ_DEFER({
+    writing = 0;
+    written.fire();
+  });
   co_await inner.writeMessage(nullptr, segments);
-  written.fire();
 }
 
 kj::Promise<void> RpcGuard::writeMessages(kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) {

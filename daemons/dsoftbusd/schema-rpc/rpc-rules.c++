@@ -11,12 +11,24 @@ using capnp::rpc::Payload;
 using Rpc = capnp::rpc::Message;
 using capnp::rpc::Return;
 
+constexpr auto UNKNOWN_KIND = "an exception of an unknown kind"_kj;
+
 kj::String noCapabilities() {
   return kj::str("a capability table is not empty: only data crosses between nodes");
 }
 
 kj::String notAllowed(capnp::rpc::Message::Which which) {
   return kj::str("message type ", uint16_t(which), " of rpc.capnp: only data crosses between nodes");
+}
+
+// The library takes the number as it comes, and its printer looks it up in a table of the known ones.
+bool isKnownKind(capnp::rpc::Exception::Reader exception) {
+  return exception.getType() <= capnp::rpc::Exception::Type::UNIMPLEMENTED;
+}
+
+kj::Maybe<kj::String> checkAbort(capnp::rpc::Exception::Reader exception) {
+  if (!isKnownKind(exception)) return kj::str(UNKNOWN_KIND);
+  return nullptr;
 }
 
 // The answer to Bootstrap: the service, and it stays where it is.
@@ -40,6 +52,7 @@ kj::Maybe<kj::String> RpcRules::checkOutgoing(Message message) {
 kj::Maybe<kj::String> RpcRules::fromCaller(Message message) {
   switch (message.which()) {
     case Rpc::ABORT:
+      return checkAbort(message.getAbort());
     case Rpc::RELEASE:  // of the service; anything else is unknown to the callee, which then ends the stream
       return nullptr;
     case Rpc::BOOTSTRAP:
@@ -96,6 +109,7 @@ kj::Maybe<kj::String> RpcRules::checkCall(Call::Reader call) {
 kj::Maybe<kj::String> RpcRules::fromCallee(Message message) {
   switch (message.which()) {
     case Rpc::ABORT:
+      return checkAbort(message.getAbort());
     case Rpc::UNIMPLEMENTED:
       return nullptr;
     case Rpc::RETURN:
@@ -117,6 +131,8 @@ kj::Maybe<kj::String> RpcRules::checkReturn(Return::Reader answer) {
         break;
       }
       case Return::EXCEPTION:
+        if (!isKnownKind(answer.getException())) return kj::str(UNKNOWN_KIND);
+        break;
       case Return::CANCELED:
         break;
       default:

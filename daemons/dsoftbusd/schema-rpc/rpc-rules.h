@@ -8,7 +8,8 @@
 //   from the callee   Return with results, an exception or "canceled"; Unimplemented; Abort
 //
 // The capability table of every payload is empty, but for the one entry of the answer to Bootstrap: the service itself,
-// hosted by the callee. Both ends apply the same rules to what they read and to what they write.
+// hosted by the callee. Exceptions are of the four kinds that exist. Both ends apply the same rules to what they read
+// and to what they write.
 #include <capnp/rpc.capnp.h>
 #include <kj/map.h>
 

@@ -1,9 +1,9 @@
 #include "daemons/dsoftbusd/schema-rpc/schema-file.h"
 
-#include <capnp/schema-loader.h>
+#include <capnp/dynamic.h>
 #include <capnp/schema.capnp.h>
 #include <capnp/serialize.h>
-#include <kj/io.h>
+#include <string.h>
 
 #include "idl/bundlemgr.capnp.h"
 #include "idl/samgr.capnp.h"
@@ -18,15 +18,43 @@ using Described = kj::OneOf<RpcService, kj::String>;
 constexpr kj::StringPtr SAMGR_METHODS[] = {"resolveStatus"_kj};
 constexpr kj::StringPtr BUNDLEMGR_METHODS[] = {"list"_kj};
 
-kj::Maybe<Described> builtIn(kj::StringPtr schema, kj::StringPtr name, kj::StringPtr import) {
-  if (schema == "samgr") {
-    return RpcService::describe(name, import, capnp::Schema::from<idl::Samgr>(), kj::arrayPtr(SAMGR_METHODS, 1));
+// Reads everything there is in the value, so that a pointer that is broken or of another kind throws here. The schema
+// loader asks for names again while it reports a fault in them, without end.
+void readWhole(capnp::DynamicValue::Reader value) {
+  switch (value.getType()) {
+    case capnp::DynamicValue::STRUCT: {
+      auto reader = value.as<capnp::DynamicStruct>();
+      for (auto field : reader.getSchema().getFields()) {
+        if (reader.has(field)) readWhole(reader.get(field));
+      }
+      break;
+    }
+    case capnp::DynamicValue::LIST:
+      for (auto item : value.as<capnp::DynamicList>()) readWhole(item);
+      break;
+    case capnp::DynamicValue::ANY_POINTER:
+      value.as<capnp::AnyPointer>().targetSize();
+      break;
+    default:
+      break;  // was read whole to become a value
   }
-  if (schema == "bundlemgr") {
-    return RpcService::describe(name, import, capnp::Schema::from<idl::Bundlemgr>(),
-                                kj::arrayPtr(BUNDLEMGR_METHODS, 1));
-  }
-  return nullptr;
+}
+
+// The request of a compiled schema, with every pointer in its bounds and of its type; FAILED if one is not. Nothing
+// that points at the same bytes twice makes the copy larger than the limit of reading.
+void copyChecked(kj::ArrayPtr<const kj::byte> compiled, capnp::MallocMessageBuilder& copy) {
+  auto words = kj::heapArray<capnp::word>(compiled.size() / sizeof(capnp::word));
+  memcpy(words.begin(), compiled.begin(), words.asBytes().size());
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = 4 * MAX_SCHEMA_BYTES / sizeof(capnp::word);
+  capnp::FlatArrayMessageReader message(words, options);
+  copy.setRoot(message.getRoot<capnp::schema::CodeGeneratorRequest>());
+  readWhole(capnp::DynamicValue::Reader(copy.getRoot<capnp::schema::CodeGeneratorRequest>().asReader()));
+}
+
+kj::String noSchema(const kj::Exception& exception) {
+  return kj::str("this is no compiled schema (write one with capnp compile -o- FILE.capnp): ",
+                 exception.getDescription());
 }
 
 // "notes.capnp:Notes" is Notes; nested ones are "Outer.Inner".
@@ -35,8 +63,8 @@ kj::StringPtr shortName(capnp::schema::Node::Reader node) {
   return full.slice(kj::min(full.findLast(':').map([](size_t at) { return at + 1; }).orDefault(0), full.size()));
 }
 
-Described pick(const capnp::SchemaLoader& loader, capnp::schema::CodeGeneratorRequest::Reader request,
-               kj::StringPtr name, kj::StringPtr import, kj::StringPtr interface) {
+// The id of the interface that is meant, or what is wrong: one clause.
+kj::OneOf<uint64_t, kj::String> pick(capnp::schema::CodeGeneratorRequest::Reader request, kj::StringPtr interface) {
   kj::Vector<uint64_t> ids;
   kj::Vector<kj::StringPtr> names;
   for (auto file : request.getRequestedFiles()) {
@@ -53,29 +81,51 @@ Described pick(const capnp::SchemaLoader& loader, capnp::schema::CodeGeneratorRe
   if (ids.size() == 0 && interface.size() > 0) return kj::str("the schema has no interface \"", interface, "\"");
   if (ids.size() == 0) return kj::str("the schema has no interface");
   if (ids.size() > 1) return kj::str("say which interface; the schema has: ", kj::strArray(names, ", "));
-  return RpcService::describe(name, import, loader.get(ids[0]).asInterface());
+  return ids[0];
 }
 
 }  // namespace
 
-Described serviceFromSchema(kj::StringPtr name, kj::StringPtr import, kj::ArrayPtr<const kj::byte> compiled,
-                            kj::StringPtr interface) {
-  Described result = kj::str();
+kj::Maybe<capnp::InterfaceSchema> builtInSchema(kj::StringPtr schema) {
+  if (schema == "samgr") return capnp::InterfaceSchema(capnp::Schema::from<idl::Samgr>());
+  if (schema == "bundlemgr") return capnp::InterfaceSchema(capnp::Schema::from<idl::Bundlemgr>());
+  return nullptr;
+}
+
+kj::Maybe<Described> builtInService(kj::StringPtr schema, kj::StringPtr name, kj::StringPtr import) {
+  return builtInSchema(schema).map([&](capnp::InterfaceSchema interface) {
+    auto methods = schema == "samgr" ? kj::arrayPtr(SAMGR_METHODS, 1) : kj::arrayPtr(BUNDLEMGR_METHODS, 1);
+    return RpcService::describe(name, import, interface, methods);
+  });
+}
+
+kj::Maybe<kj::String> LoadedInterface::load(kj::ArrayPtr<const kj::byte> compiled, kj::StringPtr interface) {
+  kj::Maybe<kj::String> wrong;
   // Schemas that contradict themselves show as exceptions of the loader or of the types read from it.
   auto failure = kj::runCatchingExceptions([&] {
-    kj::ArrayInputStream input(compiled);
-    capnp::ReaderOptions options;
-    options.traversalLimitInWords = 4 * MAX_SCHEMA_BYTES / sizeof(capnp::word);
-    capnp::InputStreamMessageReader message(input, options);
-    auto request = message.getRoot<capnp::schema::CodeGeneratorRequest>();
-    capnp::SchemaLoader loader;
+    capnp::MallocMessageBuilder copy;
+    copyChecked(compiled, copy);
+    auto request = copy.getRoot<capnp::schema::CodeGeneratorRequest>().asReader();
     for (auto node : request.getNodes()) loader.load(node);
-    result = pick(loader, request, name, import, interface);
+    auto picked = pick(request, interface);
+    KJ_IF_MAYBE (id, picked.tryGet<uint64_t>()) {
+      loaded = loader.get(*id).asInterface();
+    } else {
+      wrong = kj::mv(picked.get<kj::String>());
+    }
   });
-  KJ_IF_MAYBE (exception, failure) {
-    return kj::str("this is no compiled schema (write one with capnp compile -o- FILE.capnp): ",
-                   exception->getDescription());
-  }
+  KJ_IF_MAYBE (exception, failure) return noSchema(*exception);
+  return wrong;
+}
+
+Described serviceFromSchema(kj::StringPtr name, kj::StringPtr import, kj::ArrayPtr<const kj::byte> compiled,
+                            kj::StringPtr interface) {
+  LoadedInterface loaded;
+  auto wrong = loaded.load(compiled, interface);
+  KJ_IF_MAYBE (w, wrong) return kj::mv(*w);
+  Described result = kj::str();
+  auto failure = kj::runCatchingExceptions([&] { result = RpcService::describe(name, import, loaded.schema()); });
+  KJ_IF_MAYBE (exception, failure) return noSchema(*exception);
   return result;
 }
 
@@ -94,7 +144,7 @@ kj::OneOf<RpcCatalog, kj::String> checkOffers(capnp::List<config::Dsoftbusd::Off
     }
     kj::StringPtr import = offer.getImport().size() > 0 ? kj::StringPtr(offer.getImport()) : name;
     kj::StringPtr schema = offer.getSchema().size() > 0 ? kj::StringPtr(offer.getSchema()) : name;
-    auto described = builtIn(schema, name, import);
+    auto described = builtInService(schema, name, import);
     if (described == nullptr) {
       if (schema.findFirst('/') == nullptr) {
         return kj::str("the offer \"", name, "\" needs a schema: samgr, bundlemgr, or the path of a compiled one");
