@@ -10,6 +10,7 @@
 #include "tools/nexusctl/bus-pairing-commands.h"
 #include "tools/nexusctl/bus-peers-command.h"
 #include "tools/nexusctl/bus-ping-command.h"
+#include "tools/nexusctl/bus-rpc-command.h"
 #include "tools/nexusctl/policy-config-commands.h"
 #include "tools/nexusctl/policy-diff-command.h"
 #include "tools/nexusctl/policy-explain-command.h"
@@ -145,6 +146,7 @@ kj::Vector<kj::Own<Command>> allCommands(Entropy& entropy) {
   commands.add(newBusPeersCommand());
   commands.add(newBusPingCommand());
   commands.add(newBusFetchImageCommand());
+  commands.add(newBusRpcCommand());
   commands.add(newBusKeygenCommand(entropy));
   commands.add(newBusRotateCommand(entropy));
   commands.add(newBusIdCommand());

@@ -12,6 +12,12 @@ Json Json::array() {
   return json;
 }
 
+Json Json::null() {
+  Json json;
+  json.value = Null();
+  return json;
+}
+
 Json& Json::set(kj::StringPtr key, Json item) {
   value.get<Fields>().add(Field{kj::heapString(key), kj::mv(item)});
   return *this;
@@ -26,6 +32,7 @@ template <typename Builder>
 void Json::fill(Builder out) const {
   KJ_SWITCH_ONEOF(value) {
     KJ_CASE_ONEOF(text, kj::String) out.setString(text);
+    KJ_CASE_ONEOF(nothing, Null) out.setNull();
     KJ_CASE_ONEOF(yes, bool) out.setBoolean(yes);
     KJ_CASE_ONEOF(number, double) out.setNumber(number);
     KJ_CASE_ONEOF(fields, Fields) {

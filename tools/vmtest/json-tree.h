@@ -21,6 +21,7 @@ class Json {
   Json(Json&&) = default;
   Json& operator=(Json&&) = default;
   static Json array();
+  static Json null();
 
   // Object only; keys keep their order.
   Json& set(kj::StringPtr key, Json item);
@@ -36,7 +37,8 @@ class Json {
   template <typename Builder>
   void fill(Builder out) const;
 
-  kj::OneOf<kj::String, bool, double, Fields, Items> value;
+  struct Null {};
+  kj::OneOf<kj::String, Null, bool, double, Fields, Items> value;
 };
 
 struct Json::Field {
