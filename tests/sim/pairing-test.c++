@@ -156,8 +156,9 @@ TEST_CASE("an address that was typed is kept with the peer, so that nodes that c
   REQUIRE(f.bob->see().outcome == Outcome::OK);
   f.alice->say(true), f.bob->say(true);
   CHECK(f.alice->outcome() == Outcome::OK);
-  CHECK(KJ_ASSERT_NONNULL(f.a->paired.load()[0].address) == SocketAddress{B, 34567});
-  CHECK(f.b->paired.load()[0].address == nullptr);  // nobody typed one there
+  auto storedA = f.a->paired.load(), storedB = f.b->paired.load();
+  CHECK(KJ_ASSERT_NONNULL(storedA[0].address) == SocketAddress{B, 34567});
+  CHECK(storedB[0].address == nullptr);  // nobody typed one there
   f.a->stop(), f.b->stop();
   f.a->start(), f.b->start();
   f.sim.advance(5 * kj::SECONDS);
