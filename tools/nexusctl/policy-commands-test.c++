@@ -277,7 +277,7 @@ TEST_CASE("the mode is shown, begun with a candidate and ended; no call is answe
   CHECK(contains(why.out, "the candidate of the dry run would have allowed it"));
   CHECK(contains(f.doors.run("audit tail").out, "would-allow"));
   auto change = f.doors.run(kj::str("policy explain --audit ", refused.auditId - 1));
-  CHECK(contains(change.out, "other-check  no call: this node's own configuration; dry run: a candidate of 2 rules"));
+  CHECK(contains(change.out, "no call: this node's own configuration was changed; dry run: a candidate of 2 rules"));
   CHECK(contains(f.doors.run("policy mode enforce").out, "enforce: policy 1"));
   CHECK(f.b->daemon().livePolicy().candidate() == nullptr);
   for (auto line : {"policy mode dry-run", "policy mode enforce --config x", "policy mode off"}) {

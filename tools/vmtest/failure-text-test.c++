@@ -109,7 +109,7 @@ TEST_CASE("durations and recoveries of a whole run stay within 80 columns") {
     folded |= text[i].endsWith(" s,");
   }
   CHECK(folded);
-  CHECK(has(text, "      recovery after"));
+  CHECK(has(text, "      recovery after             back    calls  streams   budget"));
 }
 
 }  // namespace
