@@ -159,6 +159,7 @@ TEST_CASE("an address that was typed is kept with the peer, so that nodes that c
   auto storedA = f.a->paired.load(), storedB = f.b->paired.load();
   CHECK(KJ_ASSERT_NONNULL(storedA[0].address) == SocketAddress{B, 34567});
   CHECK(storedB[0].address == nullptr);  // nobody typed one there
+  f.alice = nullptr, f.bob = nullptr;
   f.a->stop(), f.b->stop();
   f.a->start(), f.b->start();
   f.sim.advance(5 * kj::SECONDS);
