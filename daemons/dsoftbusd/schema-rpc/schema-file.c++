@@ -44,7 +44,7 @@ void readWhole(capnp::DynamicValue::Reader value) {
 // that points at the same bytes twice makes the copy larger than the limit of reading.
 void copyChecked(kj::ArrayPtr<const kj::byte> compiled, capnp::MallocMessageBuilder& copy) {
   auto words = kj::heapArray<capnp::word>(compiled.size() / sizeof(capnp::word));
-  memcpy(words.begin(), compiled.begin(), words.asBytes().size());
+  if (words.size() > 0) memcpy(words.begin(), compiled.begin(), words.asBytes().size());
   capnp::ReaderOptions options;
   options.traversalLimitInWords = 4 * MAX_SCHEMA_BYTES / sizeof(capnp::word);
   capnp::FlatArrayMessageReader message(words, options);
