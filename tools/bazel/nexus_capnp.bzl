@@ -22,14 +22,15 @@ def nexus_capnp_library(name, src = None, deps = [], visibility = None):
         visibility = visibility or ["//visibility:public"],
     )
 
-def nexus_capnp_schema(name, schema, visibility = None):
-    """The compiled form of a schema, as `capnp compile -o-` writes it: for programs that read interfaces as data. schema: a nexus_capnp_library."""
+def nexus_capnp_schema(name, src, deps = [], visibility = None):
+    """The compiled form of the schema src, as `capnp compile -o-` writes it: for programs that read interfaces as data, some of which C++ could not
+    even compile. deps: the nexus_capnp_libraries that it imports."""
     native.genrule(
         name = name + "_gen",
-        srcs = [schema.lstrip(":") + ".capnp", schema + "_schema", "@capnproto//:schemas"],
+        srcs = [src, "@capnproto//:schemas"] + [d + "_schema" for d in deps],
         outs = [name],
         tools = ["@capnproto//:capnp_tool"],
         cmd = "inc=$$(dirname $$(dirname $$(echo $(locations @capnproto//:schemas) | cut -d' ' -f1))); " +
-              "$(location @capnproto//:capnp_tool) compile -I $$inc -I . -o- $(location %s.capnp) > $@" % schema.lstrip(":"),
+              "$(location @capnproto//:capnp_tool) compile -I $$inc -I . -o- $(location %s) > $@" % src,
         visibility = visibility,
     )
