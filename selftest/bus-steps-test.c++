@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "daemons/dsoftbusd/bus-fixture.h"
+#include "daemons/dsoftbusd/bus/bus-fixture.h"
 
 namespace nexus {
 namespace {

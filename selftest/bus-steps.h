@@ -6,8 +6,8 @@
 #include <kj/function.h>
 #include <kj/timer.h>
 
-#include "daemons/dsoftbusd/bus-client.h"
-#include "daemons/dsoftbusd/identity.h"
+#include "daemons/dsoftbusd/bus/bus-client.h"
+#include "daemons/dsoftbusd/trust/identity.h"
 #include "idl/dsoftbus.capnp.h"
 #include "idl/net.capnp.h"
 #include "idl/samgr.capnp.h"

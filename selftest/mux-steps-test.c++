@@ -7,8 +7,8 @@
 
 #include <string>
 
-#include "daemons/dsoftbusd/bus-fixture.h"
-#include "daemons/dsoftbusd/dsoftbus-server.h"
+#include "daemons/dsoftbusd/bus/bus-fixture.h"
+#include "daemons/dsoftbusd/server/dsoftbus-server.h"
 
 namespace nexus {
 namespace {

@@ -4,7 +4,7 @@
 #include <sodium.h>
 
 #include "daemons/dsoftbusd/mux/mux-stream-core.h"
-#include "daemons/dsoftbusd/signal.h"
+#include "daemons/dsoftbusd/session/signal.h"
 #include "selftest/step-runner.h"
 
 namespace nexus {

@@ -6,8 +6,8 @@
 #include <kj/map.h>
 #include <kj/vector.h>
 
-#include "daemons/dsoftbusd/bus-observer.h"
-#include "daemons/dsoftbusd/remote-proxy.h"
+#include "daemons/dsoftbusd/bus/bus-observer.h"
+#include "daemons/dsoftbusd/remote/remote-proxy.h"
 #include "libs/nexus-net-os/daemon/markers.h"
 
 namespace nexus {

@@ -3,7 +3,7 @@
 #include <kj/debug.h>
 
 #include "daemons/dsoftbusd/mux/mux-frame.h"
-#include "daemons/dsoftbusd/remote-services.h"
+#include "daemons/dsoftbusd/remote/remote-services.h"
 #include "daemons/dsoftbusd/trust/paired-peers.h"
 
 namespace nexus {

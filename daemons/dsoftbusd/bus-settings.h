@@ -5,10 +5,10 @@
 #include <kj/function.h>
 #include <kj/one-of.h>
 
-#include "daemons/dsoftbusd/discovery.h"
-#include "daemons/dsoftbusd/identity.h"
-#include "daemons/dsoftbusd/proxy-policy.h"
+#include "daemons/dsoftbusd/discovery/discovery.h"
+#include "daemons/dsoftbusd/policy/proxy-policy.h"
 #include "daemons/dsoftbusd/schema-rpc/schema-file.h"
+#include "daemons/dsoftbusd/trust/identity.h"
 #include "daemons/dsoftbusd/trust/trust-grace.h"
 #include "idl/config.capnp.h"
 

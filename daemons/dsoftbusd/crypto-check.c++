@@ -2,8 +2,8 @@
 
 #include <kj/debug.h>
 
-#include "daemons/dsoftbusd/identity.h"
-#include "daemons/dsoftbusd/noise-xk.h"
+#include "daemons/dsoftbusd/noise/noise-xk.h"
+#include "daemons/dsoftbusd/trust/identity.h"
 
 namespace nexus {
 

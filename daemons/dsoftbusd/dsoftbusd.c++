@@ -3,10 +3,10 @@
 #include <kj/debug.h>
 #include <kj/encoding.h>
 
-#include "daemons/dsoftbusd/dsoftbus-server.h"
 #include "daemons/dsoftbusd/pairing/bus-trust-server.h"
 #include "daemons/dsoftbusd/remote/package-backend.h"
-#include "daemons/dsoftbusd/service-backends.h"
+#include "daemons/dsoftbusd/remote/service-backends.h"
+#include "daemons/dsoftbusd/server/dsoftbus-server.h"
 
 namespace nexus {
 

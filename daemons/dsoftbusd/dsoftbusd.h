@@ -3,8 +3,8 @@
 // stacks of its links come and go. Owned by main, or by a test, which hands in the network, the services, time and
 // randomness. Knows nothing of processes, sockets of the kernel's, or configuration files.
 #include "daemons/dsoftbusd/bus-settings.h"
-#include "daemons/dsoftbusd/bus.h"
-#include "daemons/dsoftbusd/discovery.h"
+#include "daemons/dsoftbusd/bus/bus.h"
+#include "daemons/dsoftbusd/discovery/discovery.h"
 #include "daemons/dsoftbusd/node-link.h"
 #include "daemons/dsoftbusd/pairing/pairer.h"
 #include "daemons/dsoftbusd/resume/client-places.h"

@@ -2,7 +2,7 @@
 
 #include <kj/debug.h>
 
-#include "daemons/dsoftbusd/net-transport.h"
+#include "daemons/dsoftbusd/transport/net-transport.h"
 
 namespace nexus {
 

@@ -2,8 +2,8 @@
 // One link of the node: a network stack, which may come and go, and what the bus has on it - the session listener, the
 // transport for dials, discovery. Waits for an address, opens all of it, and starts over with back-off when the stack
 // is lost. Owned by dsoftbusd, one for each configured link. Knows nothing of keys, peers or policy.
-#include "daemons/dsoftbusd/bus.h"
-#include "daemons/dsoftbusd/discovery.h"
+#include "daemons/dsoftbusd/bus/bus.h"
+#include "daemons/dsoftbusd/discovery/discovery.h"
 #include "idl/net.capnp.h"
 
 namespace nexus {

@@ -6,10 +6,10 @@
 #include "daemons/dsoftbusd/crypto-check.h"
 #include "daemons/dsoftbusd/crypto/secret-pool.h"
 #include "daemons/dsoftbusd/dsoftbusd.h"
-#include "daemons/dsoftbusd/identity-file.h"
 #include "daemons/dsoftbusd/policy/audit-file.h"
 #include "daemons/dsoftbusd/policy/bus-admin-server.h"
 #include "daemons/dsoftbusd/schema-rpc/read-schema.h"
+#include "daemons/dsoftbusd/trust/identity-file.h"
 #include "daemons/dsoftbusd/trust/trust-file.h"
 #include "libs/nexus-net-os/daemon/sandbox.h"
 

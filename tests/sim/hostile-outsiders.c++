@@ -3,7 +3,7 @@
 
 #include <kj/debug.h>
 
-#include "daemons/dsoftbusd/announce-packet.h"
+#include "daemons/dsoftbusd/discovery/announce-packet.h"
 #include "daemons/dsoftbusd/mux/mux-frame.h"
 
 namespace nexus {

@@ -3,7 +3,7 @@
 // mallory has the key of a machine that the others trust. Each runs until its promise is dropped, on the fleet's time,
 // from randomness of its own. What they do must change nothing for the honest machines; that is for the invariants to
 // find. Owned by a scenario. Know nothing of the daemon's inside.
-#include "daemons/dsoftbusd/handshake.h"
+#include "daemons/dsoftbusd/session/handshake.h"
 #include "idl/net.capnp.h"
 #include "libs/nexus-net-os/testing/fixed-entropy.h"
 #include "tests/sim/fleet-app.h"

@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 #include <kj/encoding.h>
 
-#include "daemons/dsoftbusd/net-transport.h"
 #include "daemons/dsoftbusd/pairing/pairing-exchange.h"
+#include "daemons/dsoftbusd/transport/net-transport.h"
 #include "tests/sim/sim-bus-node.h"
 
 namespace nexus {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <string>
 
-#include "daemons/dsoftbusd/bus-client.h"
+#include "daemons/dsoftbusd/bus/bus-client.h"
 #include "libs/oslite-frames/bundlemgr-frames.h"
 #include "libs/oslite-frames/samgr-frames.h"
 #include "tests/sim/sim-bus-node.h"

@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "daemons/dsoftbusd/call-status.h"
+#include "daemons/dsoftbusd/remote/call-status.h"
 
 namespace nexus::ctl {
 

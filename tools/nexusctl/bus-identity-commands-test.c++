@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemons/dsoftbusd/identity-file.h"
+#include "daemons/dsoftbusd/trust/identity-file.h"
 #include "tools/nexusctl/sim-doors.h"
 
 namespace nexus::ctl {

@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "daemons/dsoftbusd/identity-file.h"
+#include "daemons/dsoftbusd/trust/identity-file.h"
 #include "daemons/dsoftbusd/trust/trust-grace.h"
 
 namespace nexus::ctl {

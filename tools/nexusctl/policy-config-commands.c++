@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "daemons/dsoftbusd/remote-services.h"
+#include "daemons/dsoftbusd/remote/remote-services.h"
 #include "tools/nexusctl/policy-source.h"
 
 namespace nexus::ctl {

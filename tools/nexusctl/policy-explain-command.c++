@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "daemons/dsoftbusd/call-status.h"
+#include "daemons/dsoftbusd/remote/call-status.h"
 #include "tools/nexusctl/policy-source.h"
 
 namespace nexus::ctl {

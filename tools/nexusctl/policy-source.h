@@ -2,7 +2,7 @@
 // Where the policy commands get their answers: from a configuration file, read and checked as dsoftbusd would, or from
 // the running dsoftbusd. Both answer with the same message. Made for one run of one command.
 #include "daemons/dsoftbusd/bus-settings.h"
-#include "daemons/dsoftbusd/policy-explain.h"
+#include "daemons/dsoftbusd/server/policy-explain.h"
 #include "tools/nexusctl/command.h"
 
 namespace nexus::ctl {

@@ -7,8 +7,8 @@
 #include <kj/thread.h>
 #include <kj/vector.h>
 
-#include "daemons/dsoftbusd/handshake.h"
-#include "daemons/dsoftbusd/session.h"
+#include "daemons/dsoftbusd/session/handshake.h"
+#include "daemons/dsoftbusd/session/session.h"
 #include "daemons/netstackd/network-manager.h"
 
 namespace nexus {

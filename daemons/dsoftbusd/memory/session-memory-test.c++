@@ -4,9 +4,9 @@
 #include <kj/debug.h>
 #include <kj/vector.h>
 
-#include "daemons/dsoftbusd/handshake.h"
 #include "daemons/dsoftbusd/memory/counted-heap.h"
-#include "daemons/dsoftbusd/session.h"
+#include "daemons/dsoftbusd/session/handshake.h"
+#include "daemons/dsoftbusd/session/session.h"
 #include "libs/nexus-net-os/testing/fixed-entropy.h"
 #include "libs/nexus-net-os/testing/sim-clock.h"
 

@@ -6,8 +6,8 @@
 #include <kj/debug.h>
 #include <kj/vector.h>
 
-#include "daemons/dsoftbusd/bus-fixture.h"
-#include "daemons/dsoftbusd/handshake.h"
+#include "daemons/dsoftbusd/bus/bus-fixture.h"
+#include "daemons/dsoftbusd/session/handshake.h"
 #include "idl/samgr.capnp.h"
 
 namespace nexus {

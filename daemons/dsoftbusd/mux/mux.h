@@ -12,7 +12,7 @@
 #include <kj/refcount.h>
 
 #include "daemons/dsoftbusd/mux/mux-core.h"
-#include "daemons/dsoftbusd/signal.h"
+#include "daemons/dsoftbusd/session/signal.h"
 #include "libs/nexus-net-os/base/wait-queue.h"
 
 namespace nexus {

@@ -1,9 +1,9 @@
 #pragma once
 // Where this node's pairings are made: opens the one window there may be, lets in connections while it is open, and has
 // whom two people agreed on stored and trusted. Owned by dsoftbusd. Knows nothing of capabilities.
-#include "daemons/dsoftbusd/audit-log.h"
-#include "daemons/dsoftbusd/bus.h"
+#include "daemons/dsoftbusd/bus/bus.h"
 #include "daemons/dsoftbusd/pairing/pairing-window.h"
+#include "daemons/dsoftbusd/policy/audit-log.h"
 #include "daemons/dsoftbusd/trust/trust-keeper.h"
 
 namespace nexus {

@@ -21,7 +21,7 @@
 // knows the code once it has nI, before the initiator does, and could break off and begin anew until it is the one it
 // wants. So an exchange that fails when this node's nonce is out must not be followed by another until a person says
 // so.
-#include "daemons/dsoftbusd/identity.h"
+#include "daemons/dsoftbusd/trust/identity.h"
 #include "libs/nexus-net-os/base/entropy.h"
 
 namespace nexus {

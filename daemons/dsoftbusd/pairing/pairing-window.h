@@ -8,8 +8,8 @@
 #include <kj/timer.h>
 
 #include "daemons/dsoftbusd/pairing/pairing-exchange.h"
-#include "daemons/dsoftbusd/signal.h"
-#include "daemons/dsoftbusd/transport.h"
+#include "daemons/dsoftbusd/session/signal.h"
+#include "daemons/dsoftbusd/transport/transport.h"
 #include "idl/bus-trust.capnp.h"
 
 namespace nexus {

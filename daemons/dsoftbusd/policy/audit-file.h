@@ -6,7 +6,7 @@
 #include <kj/time.h>
 #include <kj/timer.h>
 
-#include "daemons/dsoftbusd/audit-log.h"
+#include "daemons/dsoftbusd/policy/audit-log.h"
 #include "libs/nexus-net-os/daemon/rotating-file.h"
 
 namespace nexus {

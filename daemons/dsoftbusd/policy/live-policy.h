@@ -4,7 +4,7 @@
 // by the remote proxy. Pure: knows nothing of files, sessions or audit records.
 #include <kj/vector.h>
 
-#include "daemons/dsoftbusd/proxy-policy.h"
+#include "daemons/dsoftbusd/policy/proxy-policy.h"
 #include "idl/dsoftbus.capnp.h"
 
 namespace nexus {

@@ -1,6 +1,6 @@
 #pragma once
 // idl PolicyState: what decides on a node, as a message. Pure.
-#include "daemons/dsoftbusd/policy-explain.h"
+#include "daemons/dsoftbusd/server/policy-explain.h"
 
 namespace nexus {
 

@@ -7,7 +7,7 @@
 #include <kj/map.h>
 #include <kj/timer.h>
 
-#include "daemons/dsoftbusd/call-status.h"
+#include "daemons/dsoftbusd/remote/call-status.h"
 #include "daemons/dsoftbusd/remote/image-source.h"
 
 namespace nexus {

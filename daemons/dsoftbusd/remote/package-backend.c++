@@ -2,7 +2,7 @@
 
 #include <kj/debug.h>
 
-#include "daemons/dsoftbusd/service-backends.h"
+#include "daemons/dsoftbusd/remote/service-backends.h"
 
 namespace nexus {
 

@@ -5,7 +5,7 @@
 #include <kj/function.h>
 #include <kj/map.h>
 
-#include "daemons/dsoftbusd/remote-proxy.h"
+#include "daemons/dsoftbusd/remote/remote-proxy.h"
 #include "idl/packagefs.capnp.h"
 
 namespace nexus {

@@ -9,7 +9,7 @@
 #include <map>
 #include <string>
 
-#include "daemons/dsoftbusd/remote-proxy.h"
+#include "daemons/dsoftbusd/remote/remote-proxy.h"
 #include "libs/nexus-net-os/testing/sim-clock.h"
 #include "libs/oslite-frames/bundlemgr-frames.h"
 #include "libs/oslite-frames/packagefs-frames.h"

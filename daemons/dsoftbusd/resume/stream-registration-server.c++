@@ -1,6 +1,6 @@
 #include "daemons/dsoftbusd/resume/stream-registration-server.h"
 
-#include "daemons/dsoftbusd/mux-stream-server.h"
+#include "daemons/dsoftbusd/server/mux-stream-server.h"
 
 namespace nexus {
 

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "daemons/dsoftbusd/bus-fixture.h"
+#include "daemons/dsoftbusd/bus/bus-fixture.h"
 
 namespace nexus {
 namespace {

@@ -5,10 +5,10 @@
 // and audited again. Owned by a capability (stream-registration-server.h); knows nothing of RPC.
 #include <kj/one-of.h>
 
-#include "daemons/dsoftbusd/backoff.h"
-#include "daemons/dsoftbusd/peer-link.h"
+#include "daemons/dsoftbusd/bus/backoff.h"
+#include "daemons/dsoftbusd/bus/peer-link.h"
 #include "daemons/dsoftbusd/resume/client-places.h"
-#include "daemons/dsoftbusd/signal.h"
+#include "daemons/dsoftbusd/session/signal.h"
 
 namespace nexus {
 

@@ -8,7 +8,7 @@
 #include <kj/map.h>
 
 #include "daemons/dsoftbusd/mux/mux.h"
-#include "daemons/dsoftbusd/remote-proxy.h"
+#include "daemons/dsoftbusd/remote/remote-proxy.h"
 #include "daemons/dsoftbusd/schema-rpc/rpc-catalog.h"
 #include "daemons/dsoftbusd/schema-rpc/rpc-connection.h"
 

@@ -7,7 +7,7 @@
 #include <capnp/serialize-async.h>
 
 #include "daemons/dsoftbusd/schema-rpc/rpc-rules.h"
-#include "daemons/dsoftbusd/signal.h"
+#include "daemons/dsoftbusd/session/signal.h"
 
 namespace nexus {
 

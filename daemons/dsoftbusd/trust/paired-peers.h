@@ -6,7 +6,7 @@
 //   NAME DEVICEID STATICKEY ADDRESS      "10.0.0.2:34567": where to dial it when it is not heard
 #include <kj/one-of.h>
 
-#include "daemons/dsoftbusd/trust-table.h"
+#include "daemons/dsoftbusd/trust/trust-table.h"
 
 namespace nexus {
 

@@ -4,7 +4,7 @@
 // clock, so that nothing that happens to the wall clock afterwards makes a grace longer. Pure.
 #include <kj/one-of.h>
 
-#include "daemons/dsoftbusd/trust-table.h"
+#include "daemons/dsoftbusd/trust/trust-table.h"
 #include "idl/config.capnp.h"
 
 namespace nexus {

@@ -1,0 +1,391 @@
+#include "daemons/dsoftbusd/bus/peer-link.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+using State = idl::SessionState;
+
+PeerLink::PeerLink(LinkContext& context, TrustedPeer peer)
+    : context(context),
+      trusted(kj::mv(peer)),
+      target(trusted.identity.clone()),
+      routes(trusted.address),
+      backoff(context.limits.firstDelay, context.limits.largestDelay),
+      notBefore(context.timer.now()),
+      lastDial(context.timer.now() - context.limits.dialSpacing),
+      tasks(*this),
+      loopTask(
+          loop().eagerlyEvaluate([](kj::Exception&& exception) { KJ_LOG(ERROR, "a peer link ended", exception); })) {}
+
+PeerLink::~PeerLink() noexcept(false) = default;
+
+// ---- what the link is told
+
+void PeerLink::setTransport(size_t link, kj::Maybe<Transport&> transport) {
+  routes.setTransport(link, transport);
+  if (transport != nullptr) {
+    backoff.reset();
+    notBefore = context.timer.now();
+  }
+  wake.fire();
+}
+
+void PeerLink::setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> heard) {
+  bool sameKey = deviceId == target.deviceId;
+  if (heard.size() == 0 && !sameKey) return;  // the peer announces another key by now
+  targetHeard = heard.size() > 0;
+  if (!sameKey) target = KJ_ASSERT_NONNULL(trusted.find(deviceId)).clone();
+  bool changed = routes.setHeard(heard);
+  if (changed) moved.fire();
+  if (heard.size() == 0) return;
+  changed = changed || !sameKey;
+  // A peer that announces itself is worth a dial, except when it has just said that it does not want us.
+  if (changed || currentState != State::REFUSED) bringForward();
+}
+
+void PeerLink::bringForward() {
+  auto earliest = kj::max(context.timer.now(), lastDial + context.limits.dialSpacing);
+  if (earliest < notBefore) notBefore = earliest;
+  wake.fire();
+}
+
+void PeerLink::takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven) {
+  counts.incoming++;
+  bool peerIsLower = isLowerThanUs(proven);
+  KJ_IF_MAYBE (older, candidate) supersede(kj::mv(*older));
+  candidate = Incoming{kj::mv(channel), kj::mv(proven)};
+  switch (phase) {
+    case Phase::WAITING:
+      wake.fire();
+      break;
+    case Phase::DIALING:
+      if (peerIsLower) yield.fire();
+      break;
+    case Phase::RUNNING: {
+      auto& session = KJ_ASSERT_NONNULL(running);
+      if (!session->isLive() && role == Role::INITIATOR && peerIsLower) {
+        session->close(CloseReason::SUPERSEDED, kj::str("the peer's own dial goes first"));
+      } else {
+        tasks.add(probe(kj::addRef(*session)));
+      }
+      break;
+    }
+  }
+}
+
+bool PeerLink::isLowerThanUs(const PublicIdentity& peer) const {
+  return peer.deviceId < context.own.deviceId();
+}
+
+const PublicIdentity& PeerLink::knownAs() const {
+  return running == nullptr ? target : openedBy;
+}
+
+// Whether the running session's peer is still there, now that the same peer has connected again.
+kj::Promise<void> PeerLink::probe(kj::Own<Session> session) {
+  auto answered = kj::evalNow([&] { return session->ping(nullptr); })
+                      .then([](kj::Array<kj::byte>) { return true; }, [](kj::Exception&&) { return false; })
+                      .exclusiveJoin(context.timer.afterDelay(context.limits.probeTimeout).then([] { return false; }));
+  bool alive = co_await answered;
+  if (session->hasEnded()) co_return;  // the loop takes the candidate
+  if (alive) {
+    dropCandidate();
+  } else {
+    session->close(CloseReason::SUPERSEDED, kj::str("the peer connected again and did not answer here"));
+  }
+}
+
+void PeerLink::supersede(Incoming connection, CloseReason reason, uint64_t auditId) {
+  counts.superseded++;
+  tasks.add(closeChannel(kj::mv(connection.channel), CloseMessage{reason, auditId}, context.timer));
+}
+
+void PeerLink::dropCandidate() {
+  KJ_IF_MAYBE (incoming, candidate) {
+    auto refused = kj::mv(*incoming);
+    candidate = nullptr;
+    supersede(kj::mv(refused));
+  }
+}
+
+// ---- the end of trust
+
+void PeerLink::update(const TrustedPeer& entry) {
+  KJ_REQUIRE(entry.name == trusted.name);
+  if (entry == trusted) return;
+  trusted.identity = entry.identity.clone();
+  trusted.dial = entry.dial;
+  routes.setFixed(entry.address);
+  trusted.address = entry.address;
+  trusted.paired = entry.paired;
+  trusted.previous = nullptr;
+  KJ_IF_MAYBE (p, entry.previous) trusted.previous = PreviousIdentity{p->identity.clone(), p->until};
+  if (!trusted.accepts(target)) {
+    target = trusted.identity.clone();
+    targetHeard = false;
+    routes.setHeard(nullptr);  // those of a device which is not the peer any more
+    lastFailure = nullptr;
+    backoff.reset();
+    notBefore = context.timer.now();
+    untrusted = phase == Phase::DIALING;
+  }
+  endUntrusted("the trust table has another key of this peer");
+  changes++;
+  stateChanged.fire();
+  wake.fire();
+}
+
+kj::Promise<void> PeerLink::revoke() {
+  KJ_REQUIRE(!revoked);
+  setState(State::IDLE, "no longer trusted by this node");
+  revoked = true;
+  endUntrusted("no longer trusted by this node");
+  wake.fire();
+  return whenLoopEnded();
+}
+
+// Ends whatever was opened, or is being opened, by a key that is not accepted any more: all of it, once revoked.
+void PeerLink::endUntrusted(kj::StringPtr why) {
+  auto rejected = [this](const PublicIdentity& identity) { return revoked || !trusted.accepts(identity); };
+  bool sessionEnds = running != nullptr && rejected(openedBy);
+  bool candidateEnds = candidate.map([&](Incoming& c) { return rejected(c.proven); }).orDefault(false);
+  untrusted = phase == Phase::DIALING && (untrusted || revoked);
+  if (!revoked && !sessionEnds && !candidateEnds && !untrusted) return;
+  auto auditId = context.audit.append(trusted.name, "", "revoke", CallStatus::UNAUTHENTICATED, 0);
+  auto& peer = trusted.name;
+  KJ_LOG(INFO, "trust ended", peer, why, auditId);
+  if (candidateEnds) {
+    auto incoming = KJ_ASSERT_NONNULL(kj::mv(candidate));
+    candidate = nullptr;
+    supersede(kj::mv(incoming), CloseReason::UNAUTHENTICATED, auditId);
+  }
+  if (sessionEnds) KJ_ASSERT_NONNULL(running)->close(CloseReason::UNAUTHENTICATED, kj::str(why), auditId);
+  if (untrusted) yield.fire();
+}
+
+kj::Promise<void> PeerLink::whenLoopEnded() {
+  while (!loopEnded) co_await loopEnd.wait();
+  co_await tasks.onEmpty();
+}
+
+// ---- the loop
+
+kj::Promise<void> PeerLink::loop() {
+  while (!revoked) co_await step();
+  loopEnded = true;
+  loopEnd.fire();
+}
+
+// One session, or one attempt at it.
+kj::Promise<void> PeerLink::step() {
+  phase = Phase::WAITING;
+  co_await waitForWork();
+  if (revoked) co_return;
+  KJ_IF_MAYBE (c, candidate) {
+    auto incoming = kj::mv(*c);
+    candidate = nullptr;
+    co_await run(kj::mv(incoming), Role::RESPONDER);
+    co_return;
+  }
+  auto dialled = co_await dial();
+  KJ_IF_MAYBE (connection, dialled) {
+    if (candidate != nullptr && isLowerThanUs(connection->proven)) {
+      supersede(kj::mv(*connection));
+    } else {
+      dropCandidate();
+      co_await run(kj::mv(*connection), Role::INITIATOR);
+    }
+  }
+}
+
+// Until there is a connection of the peer, or it is time to dial.
+kj::Promise<void> PeerLink::waitForWork() {
+  for (;;) {
+    if (candidate != nullptr || revoked) co_return;
+    if (!routes.hasLink()) {
+      setIdle("the network stack is not there");
+    } else if (!trusted.dial) {
+      setIdle("waits for the peer to dial");
+    } else if (routes.next() == nullptr) {
+      setIdle(routes.isKnown() ? "the link over which the peer was heard is not there"
+                               : "no announcement of the peer is known");
+    } else if (context.timer.now() >= notBefore) {
+      co_return;
+    } else {
+      co_await wake.wait().exclusiveJoin(context.timer.atTime(notBefore));
+      continue;
+    }
+    co_await wake.wait();
+  }
+}
+
+void PeerLink::setIdle(kj::StringPtr why) {
+  if (currentState == State::REFUSED) return;  // the more important thing to know
+  setState(State::IDLE, lastFailure.size() == 0 ? kj::str(why) : kj::str(why, "; before: ", lastFailure));
+}
+
+kj::Promise<kj::Maybe<PeerLink::Incoming>> PeerLink::dial() {
+  phase = Phase::DIALING;
+  untrusted = false;
+  counts.dials++;
+  lastDial = context.timer.now();
+  auto route = KJ_ASSERT_NONNULL(routes.next());
+  bool denied = false;
+  setState(State::DIALING, kj::str("dials ", route.to));
+  auto attempt = dialAttempt(route.over, route.to, denied).catch_([](kj::Exception&& exception) -> HandshakeResult {
+    return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(exception.getDescription())};
+  });
+  auto yielded = yield.wait().then([]() -> HandshakeResult {
+    return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the dial was given up")};
+  });
+  auto result = co_await attempt.exclusiveJoin(kj::mv(yielded)).exclusiveJoin(whenMovedFrom(route.to));
+  if (untrusted) co_return nullptr;  // even if the handshake was done in the same moment
+  KJ_SWITCH_ONEOF(result) {
+    KJ_CASE_ONEOF(done, HandshakeDone) {
+      routes.worked();
+      co_return Incoming{kj::mv(done.channel), kj::mv(done.peer)};
+    }
+    KJ_CASE_ONEOF(failure, HandshakeFailure) {
+      if (candidate == nullptr) noteDialFailure(failure.what, denied);
+      if (failure.kind == HandshakeFailure::Kind::BAD_IDENTITY) {
+        context.audit.append(trusted.name, "", "handshake", CallStatus::UNAUTHENTICATED, 0);
+      }
+    }
+  }
+  co_return nullptr;
+}
+
+// Until announcements say that the peer is elsewhere; the address may take long to prove dead.
+kj::Promise<HandshakeResult> PeerLink::whenMovedFrom(SocketAddress address) {
+  while (routes.contains(address)) co_await moved.wait();
+  co_return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the peer is no longer at ", address)};
+}
+
+kj::Promise<HandshakeResult> PeerLink::dialAttempt(Transport& over, SocketAddress to, bool& denied) {
+  auto tooLong = context.timer.afterDelay(context.limits.connectTimeout).then([]() -> Transport::Dialed {
+    return DialFailure{kj::str("no answer")};
+  });
+  auto dialled = co_await over.dial(to).exclusiveJoin(kj::mv(tooLong));
+  KJ_SWITCH_ONEOF(dialled) {
+    KJ_CASE_ONEOF(failure, DialFailure) {
+      denied = failure.denied;
+      co_return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(to, ": ", failure.reason)};
+    }
+    KJ_CASE_ONEOF(stream, kj::Own<kj::AsyncIoStream>) {
+      setState(State::HANDSHAKING, kj::str("handshake with ", to));
+      context.observer.onConnection(trusted.name, to.address, true);
+      co_return co_await initiateHandshake(kj::mv(stream), context.own, ExpectedPeer::of(target), context.timer,
+                                           context.entropy, context.limits.records);
+    }
+  }
+  KJ_UNREACHABLE;
+}
+
+kj::Promise<void> PeerLink::run(Incoming connection, Role ourRole) {
+  phase = Phase::RUNNING;
+  role = ourRole;
+  openedBy = kj::mv(connection.proven);
+  setState(State::HANDSHAKING, "authenticated; waits for the first pong");
+  context.observer.onAuthenticated(trusted.name);
+  auto started = context.timer.now();
+  auto muxRole = role == Role::INITIATOR ? MuxRole::INITIATOR : MuxRole::RESPONDER;
+  auto session = kj::refcounted<Session>(
+      kj::mv(connection.channel), muxRole, *this, context.timer, [this] { onLive(); }, context.limits.session);
+  running = kj::addRef(*session);
+  KJ_DEFER(context.proxy.endSession(trusted.name));  // also when the link itself goes
+  auto end = co_await session->run();
+  running = nullptr;
+  noteEnd(end, context.timer.now() - started >= context.limits.stableAfter);
+}
+
+void PeerLink::onLive() {
+  counts.live++;
+  answers.sessionLive();
+  lastFailure = nullptr;
+  setState(State::READY, role == Role::INITIATOR ? "session dialled by this node" : "session dialled by the peer");
+  auto& peer = trusted.name;
+  KJ_LOG(INFO, "session is live", peer, currentReason);
+  context.observer.onLive(trusted.name);
+}
+
+void PeerLink::noteEnd(const SessionEnd& end, bool stable) {
+  auto& peer = trusted.name;
+  KJ_LOG(INFO, "session ended", peer, end.why);
+  lastFailure = kj::str(end.why);
+  answers.sessionEnded();
+  if (stable) backoff.reset();
+  KJ_IF_MAYBE (reason, end.peerReason) {
+    if (*reason == CloseReason::UNAUTHENTICATED) {
+      notBefore = context.timer.now() + context.limits.refusedDelay;
+      setState(State::REFUSED,
+               kj::str("the peer does not trust this node's key (audit record ", end.peerAuditId, " there)"));
+      return;
+    }
+  }
+  notBefore = context.timer.now() + backoff.next();
+  setState(State::BACKOFF, end.why);
+}
+
+void PeerLink::noteDialFailure(kj::StringPtr what, bool denied) {
+  counts.dialFailures++;
+  routes.failed(denied);
+  lastFailure = kj::str(what);
+  notBefore = context.timer.now() + backoff.next();
+  setState(State::BACKOFF, what);
+  // Nobody says by which of its keys the peer goes: each is tried in turn.
+  KJ_IF_MAYBE (p, trusted.previous) {
+    if (!targetHeard) target = (target.deviceId == trusted.identity.deviceId ? p->identity : trusted.identity).clone();
+  }
+}
+
+// ---- the rest
+
+kj::Maybe<kj::Own<Session>> PeerLink::session() {
+  if (revoked) return nullptr;
+  KJ_IF_MAYBE (session, running) {
+    if ((*session)->isLive()) return kj::addRef(**session);
+  }
+  return nullptr;
+}
+
+void PeerLink::setState(State state, kj::StringPtr reason) {
+  if (revoked || (state == currentState && currentReason == reason)) return;
+  currentState = state;
+  currentReason = kj::str(reason);
+  changes++;
+  stateChanged.fire();
+}
+
+kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) {
+  return context.proxy.handle(caller(), service, frame);
+}
+
+MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
+  KJ_IF_MAYBE (exporter, exporterFor(name)) return exporter->mayOpen(caller(), name);
+  auto decision = context.proxy.mayOpenStream(caller(), name);
+  return {decision.allowed, decision.auditId, decision.served};
+}
+
+size_t PeerLink::recheckStreams() {
+  KJ_IF_MAYBE (session, running) {
+    return (*session)->mux().recheck([this](kj::StringPtr name) -> MuxAdmission {
+      KJ_IF_MAYBE (exporter, exporterFor(name)) return exporter->mayKeep(caller(), name);
+      auto decision = context.proxy.mayKeepStream(caller(), name);
+      return {decision.allowed, decision.auditId};
+    });
+  }
+  return 0;
+}
+
+kj::Promise<void> PeerLink::serveStream(kj::Own<MuxStream> stream) {
+  auto name = kj::str(stream->name());
+  KJ_IF_MAYBE (exporter, exporterFor(name)) return exporter->serve(caller(), name, kj::mv(stream));
+  return context.proxy.serveStream(caller(), kj::mv(name), kj::mv(stream));
+}
+
+void PeerLink::taskFailed(kj::Exception&& exception) {
+  KJ_LOG(WARNING, trusted.name, exception.getDescription());
+}
+
+}  // namespace nexus

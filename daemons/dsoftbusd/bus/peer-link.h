@@ -1,0 +1,181 @@
+#pragma once
+// The one session with one trusted peer, for as long as that is trusted: dials with back-off, takes over connections
+// that the peer made, keeps exactly one of two, and says in which state it is and why. Owned by the bus. Knows nothing
+// of discovery (it is told addresses) and of how connections are accepted.
+//
+// Two connections at once: the dial of the node with the lower device id survives. A connection of the peer that comes
+// while a session lives is kept waiting while that session is probed: if the peer answers there, the new one is closed,
+// else it replaces the old one (the peer was restarted). So each end has one session, whichever way messages cross.
+//
+// A peer that changes its key may be known by two identities for a time (trust-table). It is dialled as the one that it
+// announced last; the session remembers by which of them it was opened.
+#include "daemons/dsoftbusd/bus/answer-credit.h"
+#include "daemons/dsoftbusd/bus/backoff.h"
+#include "daemons/dsoftbusd/bus/bus-observer.h"
+#include "daemons/dsoftbusd/bus/peer-routes.h"
+#include "daemons/dsoftbusd/policy/audit-log.h"
+#include "daemons/dsoftbusd/schema-rpc/rpc-export.h"
+#include "daemons/dsoftbusd/session/handshake.h"
+#include "daemons/dsoftbusd/session/session.h"
+#include "daemons/dsoftbusd/trust/trust-table.h"
+
+namespace nexus {
+
+struct LinkLimits {
+  kj::Duration firstDelay = 250 * kj::MILLISECONDS;  // before the second dial; doubles
+  kj::Duration largestDelay = 8 * kj::SECONDS;
+  kj::Duration connectTimeout = 10 * kj::SECONDS;  // for the transport to reach an address, before another is tried
+  kj::Duration refusedDelay = 30 * kj::SECONDS;    // after the peer said that it does not trust us
+  kj::Duration dialSpacing = 1 * kj::SECONDS;      // between dials that announcements bring forward
+  kj::Duration stableAfter = 5 * kj::SECONDS;      // a session that lived this long starts the delays over
+  kj::Duration probeTimeout = 2 * kj::SECONDS;     // for the old session to answer when the peer connects again
+  SessionLimits session{};
+  RecordLimits records{};
+};
+
+// What all links of a node share; outlives them.
+struct LinkContext {
+  const DeviceIdentity& own;
+  kj::Timer& timer;
+  Entropy& entropy;
+  RemoteProxy& proxy;
+  AuditLog& audit;
+  BusObserver& observer;
+  LinkLimits limits{};
+  kj::Maybe<RpcExporter&> exporter{};  // null: this node offers nothing
+};
+
+// Made with kj::refcounted.
+class PeerLink final : public kj::Refcounted, public RequestHandler, private kj::TaskSet::ErrorHandler {
+ public:
+  PeerLink(LinkContext& context, TrustedPeer peer);
+  ~PeerLink() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(PeerLink);
+
+  const TrustedPeer& peer() const { return trusted; }
+
+  // A link of this node is there, or gone (null). A new one is dialled over at once.
+  void setTransport(size_t link, kj::Maybe<Transport&> transport);
+
+  // The trust table has a new entry of that name. What was opened by a key that it no longer accepts ends as in
+  // revoke(); the link goes on.
+  void update(const TrustedPeer& entry);
+
+  // The peer is not trusted any more: ends the session, the handshake or the dial at once, with an audit record, and
+  // dials no more. To be dropped when the promise is done, at most a second later.
+  kj::Promise<void> revoke();
+  bool isRevoked() const { return revoked; }
+
+  // An announcement of the peer, by one of its device ids, was heard: where it is now, best first. Empty: it has aged
+  // out.
+  void setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> routes);
+
+  // Whether an announcement of the peer should be answered at once (answer-credit.h); counts as done.
+  bool takeAnswerCredit() { return answers.take(context.timer.now()); }
+
+  // A connection of the peer, handshake done and bound to this peer.
+  void takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven);
+
+  // By which identity the peer is known now: that of the session, else the one to be dialled.
+  const PublicIdentity& knownAs() const;
+
+  idl::SessionState state() const { return currentState; }
+  kj::StringPtr reason() const { return currentReason; }
+
+  // This node's own network policy forbids every address of the peer: no session can come of dialling it.
+  bool isDenied() const { return routes.allDenied(); }
+
+  // Grows with each change of state or reason.
+  uint32_t generation() const { return changes; }
+  kj::Promise<void> whenChanged() { return stateChanged.wait(); }
+
+  // The live session, or null.
+  kj::Maybe<kj::Own<Session>> session();
+
+  // Asks the policy again about the streams that the peer has open; resets those that it does not allow any more. How
+  // many.
+  size_t recheckStreams();
+
+  // implements RequestHandler: the calls of the peer, whose name is now certain.
+  kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) override;
+  MuxAdmission admitStream(kj::StringPtr name) override;
+  kj::Promise<void> serveStream(kj::Own<MuxStream> stream) override;
+
+  struct Counters {
+    uint64_t dials = 0, dialFailures = 0, incoming = 0, live = 0, superseded = 0;
+  };
+  const Counters& counters() const { return counts; }
+
+ private:
+  enum class Phase { WAITING, DIALING, RUNNING };
+  enum class Role { INITIATOR, RESPONDER };
+
+  // A connection, handshake done, and who the peer proved to be.
+  struct Incoming {
+    kj::Own<RecordChannel> channel;
+    PublicIdentity proven;
+  };
+
+  LinkContext& context;
+  TrustedPeer trusted;       // its name never changes: calls under way refer to it
+  PublicIdentity target;     // one of those that are accepted: the one to dial
+  bool targetHeard = false;  // an announcement says that the peer is this one
+  bool revoked = false;
+  bool untrusted = false;  // the dial under way is for an identity that is not accepted any more
+
+  PeerRoutes routes;
+  Backoff backoff;
+  kj::TimePoint notBefore, lastDial;
+
+  Phase phase = Phase::WAITING;
+  Role role = Role::INITIATOR;  // of the running session
+  idl::SessionState currentState = idl::SessionState::IDLE;
+  kj::String currentReason;
+  kj::String lastFailure;  // empty when there was none
+  uint32_t changes = 1;
+  Signal stateChanged;
+  AnswerCredit answers;
+  Counters counts;
+
+  kj::Maybe<kj::Own<Session>> running;
+  PublicIdentity openedBy;        // of the running session
+  kj::Maybe<Incoming> candidate;  // of the peer, waiting for the decision
+  Signal wake;                    // something that the loop waits for
+  Signal yield;                   // the dial under way is to be given up
+  Signal moved;                   // the peer is no longer where we dial it
+  Signal loopEnd;
+  bool loopEnded = false;
+  kj::TaskSet tasks;           // probes, closing of superseded connections
+  kj::Promise<void> loopTask;  // last: uses the rest
+
+  // The running session's peer: authenticated only while its key is accepted, so that what still arrives in the turn of
+  // the event loop in which that ended is refused.
+  RemoteCaller caller() const { return {!revoked && trusted.accepts(openedBy), trusted.name, openedBy.deviceId}; }
+  kj::Maybe<RpcExporter&> exporterFor(kj::StringPtr streamName) const {
+    if (RpcExporter::isForCalls(streamName)) return context.exporter;
+    return nullptr;
+  }
+  kj::Promise<void> loop();
+  kj::Promise<void> waitForWork();
+  kj::Promise<void> step();
+  kj::Promise<kj::Maybe<Incoming>> dial();
+  kj::Promise<HandshakeResult> dialAttempt(Transport& over, SocketAddress to, bool& denied);
+  kj::Promise<HandshakeResult> whenMovedFrom(SocketAddress address);
+  kj::Promise<void> run(Incoming connection, Role role);
+  kj::Promise<void> whenLoopEnded();
+  kj::Promise<void> probe(kj::Own<Session> session);
+  void noteEnd(const SessionEnd& end, bool stable);
+  void noteDialFailure(kj::StringPtr what, bool denied);
+  void onLive();
+  bool isLowerThanUs(const PublicIdentity& peer) const;
+  void endUntrusted(kj::StringPtr why);
+  void supersede(Incoming connection, CloseReason reason = CloseReason::SUPERSEDED, uint64_t auditId = 0);
+  void dropCandidate();
+  void bringForward();
+  void setIdle(kj::StringPtr why);
+  void setState(idl::SessionState state, kj::StringPtr reason);
+
+  void taskFailed(kj::Exception&& exception) override;
+};
+
+}  // namespace nexus

@@ -1,0 +1,90 @@
+#include "daemons/dsoftbusd/session/record-channel.h"
+
+#include <kj/debug.h>
+
+namespace nexus {
+
+RecordChannel::RecordChannel(kj::Own<kj::AsyncIoStream> stream, NoiseTransport keys, kj::Timer& timer,
+                             const RecordLimits& limits)
+    : stream(kj::mv(stream)),
+      timer(timer),
+      hash(keys.handshakeHash),
+      sender(kj::mv(keys.send), timer.now(), limits),
+      receiver(kj::mv(keys.receive), limits),
+      written(kj::Promise<void>(kj::READY_NOW).fork()) {}
+
+RecordChannel::~RecordChannel() noexcept(false) {
+  writes.cancel(KJ_EXCEPTION(DISCONNECTED, "the session has ended"));
+}
+
+kj::Promise<void> RecordChannel::send(const SessionMessage& message) {
+  auto encoded = encodeSessionMessage(message);
+  return sendRecord(encoded.type, encoded.body);
+}
+
+kj::Promise<void> RecordChannel::sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                                            kj::ArrayPtr<const kj::byte> rest, kj::Array<kj::byte> memory) {
+  KJ_IF_MAYBE (bytes, sender.trySealWithin(type, head, rest, kj::mv(memory), timer.now())) {
+    KJ_IF_MAYBE (batch, next) {
+      (*batch)->records.add(kj::mv(*bytes));
+    } else {
+      auto first = kj::heap<Batch>();
+      first->records.add(kj::mv(*bytes));
+      next = kj::mv(first);
+      written = writes.wrap(written.addBranch().then([this] { return writeNext(); })).fork();
+    }
+    return written.addBranch();
+  }
+  return KJ_EXCEPTION(DISCONNECTED, "the session's counter is at its end");
+}
+
+kj::Promise<void> RecordChannel::writeNext() {
+  auto batch = kj::mv(KJ_ASSERT_NONNULL(next));
+  next = nullptr;
+  auto& records = batch->records;
+  if (records.size() == 1)
+    return stream->write(records[0].bytes.begin(), records[0].bytes.size()).attach(kj::mv(batch));
+  auto pieces = KJ_MAP(record, records)->kj::ArrayPtr<const kj::byte> {
+    return record.bytes;
+  };
+  auto promise = stream->write(pieces);
+  return promise.attach(kj::mv(pieces), kj::mv(batch));
+}
+
+kj::Promise<RecordChannel::Received> RecordChannel::receive() {
+  for (;;) {
+    auto next = receiver.next();
+    KJ_IF_MAYBE (result, next) {
+      KJ_SWITCH_ONEOF(*result) {
+        KJ_CASE_ONEOF(record, Record) {
+          co_return Message{record.type, record.body, kj::mv(record.memory)};
+        }
+        KJ_CASE_ONEOF(error, RecordError) {
+          co_return Fault{kj::str("bad record: ", error)};
+        }
+      }
+    }
+    auto space = receiver.space();
+    auto n = co_await stream->tryRead(space.begin(), 1, space.size());
+    if (n == 0) {
+      if (receiver.pendingBytes() > 0) co_return Fault{kj::str("the stream ended inside a record")};
+      co_return EndOfStream();
+    }
+    receiver.received(n);
+  }
+}
+
+kj::Promise<void> RecordChannel::finish() {
+  return writes.wrap(written.addBranch().then([this] { stream->shutdownWrite(); }));
+}
+
+kj::Promise<void> closeChannel(kj::Own<RecordChannel> channel, CloseMessage message, kj::Timer& timer) {
+  auto& c = *channel;
+  return c.send(message)
+      .then([&c] { return c.finish(); })
+      .catch_([](kj::Exception&&) {})  // the other end is gone: nothing to tell it
+      .exclusiveJoin(timer.afterDelay(1 * kj::SECONDS))
+      .attach(kj::mv(channel));
+}
+
+}  // namespace nexus

@@ -1,0 +1,76 @@
+#pragma once
+// Records on a byte stream: moves bytes between a stream and the pure RecordSender and RecordReceiver, keeps writes
+// whole and in order. Owned by a session. Knows the message types only to encode and parse them.
+#include <kj/async-io.h>
+#include <kj/timer.h>
+#include <kj/vector.h>
+
+#include "daemons/dsoftbusd/noise/noise-xk.h"
+#include "daemons/dsoftbusd/noise/record.h"
+#include "daemons/dsoftbusd/session/session-message.h"
+
+namespace nexus {
+
+class RecordChannel {
+ public:
+  // timer: for the age of keys.
+  RecordChannel(kj::Own<kj::AsyncIoStream> stream, NoiseTransport keys, kj::Timer& timer,
+                const RecordLimits& limits = {});
+  ~RecordChannel() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(RecordChannel);
+
+  // Seals at once and writes after everything sent before; what is sealed while a write is under way goes in the next
+  // one, together. The write goes on even when the promise is dropped, for as long as the channel lives, so that no
+  // record is cut. Fails when the stream does, and for good when the counter is at its end.
+  kj::Promise<void> send(const SessionMessage& message);
+
+  // The same for a record of any type but 0, whose body the caller has encoded: head and then rest. memory: if not
+  // empty, where `rest` lies; it is given away, and sealed there if there is room (RecordSender::trySealWithin).
+  kj::Promise<void> sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                               kj::ArrayPtr<const kj::byte> rest = nullptr, kj::Array<kj::byte> memory = nullptr);
+
+  struct Fault {
+    kj::String what;
+  };
+  struct EndOfStream {};
+  struct Message {
+    uint8_t type;
+    kj::ArrayPtr<const kj::byte> body;  // until the next receive(), or for as long as `memory`
+    kj::Array<kj::byte> memory;         // of a large record: where the body lies
+  };
+  using Received = kj::OneOf<Message, EndOfStream, Fault>;
+
+  // The next record. After anything but a Message there is no next one. A stream that fails is an exception; one that
+  // ends in the middle of a record is a fault. One caller at a time.
+  kj::Promise<Received> receive();
+
+  // No more sending: our FIN, after everything sent.
+  kj::Promise<void> finish();
+
+  uint64_t recordsSent() const { return sender.recordCount(); }
+  uint64_t recordsReceived() const { return receiver.recordCount(); }
+  uint64_t rekeysSent() const { return sender.rekeyCount(); }
+  uint64_t rekeysReceived() const { return receiver.rekeyCount(); }
+  const KeyBytes& handshakeHash() const { return hash; }
+
+ private:
+  kj::Own<kj::AsyncIoStream> stream;
+  kj::Timer& timer;
+  KeyBytes hash;
+  RecordSender sender;
+  RecordReceiver receiver;
+  kj::Canceler writes;              // whoever still waits for a write must not use the stream after it is gone
+  kj::ForkedPromise<void> written;  // everything sent so far
+
+  struct Batch {
+    kj::Vector<SealedRecord> records;
+  };
+  kj::Maybe<kj::Own<Batch>> next;  // sealed, and its write has not begun
+
+  kj::Promise<void> writeNext();
+};
+
+// Sends a close record and ends the connection, within a second.
+kj::Promise<void> closeChannel(kj::Own<RecordChannel> channel, CloseMessage message, kj::Timer& timer);
+
+}  // namespace nexus
