@@ -20,7 +20,6 @@ namespace {
 
 constexpr kj::StringPtr SUPERVISOR_SOCKET = "supervisor"_kj;
 constexpr kj::StringPtr DMA_PROBE = "/bin/dma-probe"_kj;
-constexpr kj::StringPtr SELFTEST_CONFIG = "/run/nexus/selftest.toml"_kj;
 
 bool importsSupervisor(kj::ArrayPtr<const Service> services) {
   for (auto& service : services) {
@@ -38,14 +37,16 @@ int exitCode(const ExitStatus& status) {
 
 }  // namespace
 
-Initd::Initd(kj::AsyncIoContext& io, KernelArgs args, kj::ArrayPtr<const Service> services, DeviceLender& devices,
-             kj::Maybe<StatusPort&> status)
+Initd::Initd(kj::AsyncIoContext& io, kj::Timer& timer, KernelArgs args, kj::ArrayPtr<const Service> services,
+             DeviceLender& devices, kj::Maybe<StatusPort&> status, NodeGround ground)
     : io(io),
+      timer(timer),
+      ground(ground),
       args(kj::mv(args)),
       devices(devices),
       status(status),
       services(services),
-      supervision(io.provider->getTimer(), *this, *this, services),
+      supervision(timer, *this, *this, services),
       supervisorServer([this](const PeerCredentials&) -> capnp::Capability::Client {
         return kj::heap<SupervisorServer>(supervision, orders, [this](const StatusMessage& message) { tell(message); });
       }),
@@ -78,11 +79,19 @@ kj::Promise<void> Initd::run() {
 
 void Initd::makeSockets() {
   for (auto& service : services) {
-    for (auto& e : service.exports) sockets.add(Socket{e.socket, listenFor(socketPath(e.socket), e.client)});
+    for (auto& e : service.exports) sockets.add(Socket{e.socket, listenAt(e.socket, e.client)});
   }
   if (!importsSupervisor(services)) return;
-  auto listener = listenFor(socketPath(SUPERVISOR_SOCKET), SELFTEST_UID);
+  auto listener = listenAt(SUPERVISOR_SOCKET, SELFTEST_UID);
   tasks.add(supervisorServer.listenLoop(io.lowLevelProvider->wrapListenSocketFd(kj::mv(listener))));
+}
+
+kj::AutoCloseFd Initd::listenAt(kj::StringPtr socket, ServiceUid client) {
+  return listenFor(socketPath(socket, ground.socketFolder), ground.confine ? client : getuid());
+}
+
+kj::String Initd::selftestConfig() const {
+  return kj::str(ground.socketFolder, "/selftest.toml");
 }
 
 // The selftest's configuration is what the harness said on the kernel command line.
@@ -90,8 +99,9 @@ void Initd::writeSelftestConfig() {
   auto text = kj::str("[selftest]\nprofile = \"", args.profile == "os2vm" ? "os2vm" : "qemuTest", "\"\nnode = \"",
                       args.node, "\"\ndnsPort = ", args.dnsPort, "\ntcpPort = ", args.tcpPort, "\nscale = ", args.scale,
                       "\ntraffic = ", args.traffic ? "true" : "false", "\n");
+  auto path = selftestConfig();
   int fd;
-  KJ_SYSCALL(fd = open(SELFTEST_CONFIG.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), SELFTEST_CONFIG);
+  KJ_SYSCALL(fd = open(path.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), path);
   kj::FdOutputStream(kj::AutoCloseFd(fd)).write(text.begin(), text.size());
 }
 
@@ -134,7 +144,7 @@ kj::Promise<void> Initd::reapLoop() {
 
 kj::Promise<void> Initd::injectKill(KernelArgs::Kill kill) {
   co_await supervision.whenRestarted(kill.service, 0).ignoreResult();
-  co_await io.provider->getTimer().afterDelay(kill.afterMs * kj::MILLISECONDS);
+  co_await timer.afterDelay(kill.afterMs * kj::MILLISECONDS);
   say(kj::str("fault injection: killing ", kill.service));
   supervision.kill(kill.service);
 }
@@ -158,7 +168,7 @@ void Initd::obey(const StatusCommand& command) {
 // What the kernel command line names must be there: a node, a variant of any node of this profile, a service to kill.
 void Initd::checkConfigs() {
   auto exists = [&](kj::StringPtr node, kj::StringPtr suffix) {
-    return access(kj::str("/etc/nexus/", args.profile, '-', node, suffix).cStr(), R_OK) == 0;
+    return access(kj::str(ground.configFolder, '/', args.profile, '-', node, suffix).cStr(), R_OK) == 0;
   };
   if (!exists(args.node, "")) refuse(kj::str("this image has no node ", args.node, " of profile ", args.profile));
   KJ_IF_MAYBE (variant, args.variant) {
@@ -179,9 +189,9 @@ void Initd::requireService(kj::StringPtr flag, kj::StringPtr name) {
 
 // NAME.toml of the variant if there is one, else of the node; null when the service has none and keeps its defaults.
 kj::Maybe<kj::String> Initd::configFor(const Service& service) {
-  if (service.oneShot) return kj::str(SELFTEST_CONFIG);
+  if (service.oneShot) return selftestConfig();
   kj::Vector<kj::String> paths;
-  auto folder = kj::str("/etc/nexus/", args.profile, '-', args.node);
+  auto folder = kj::str(ground.configFolder, '/', args.profile, '-', args.node);
   KJ_IF_MAYBE (variant, args.variant) paths.add(kj::str(folder, '.', *variant, '/', service.name, ".toml"));
   paths.add(kj::str(folder, '/', service.name, ".toml"));
   for (auto& path : paths) {
@@ -199,7 +209,7 @@ kj::Vector<kj::String> Initd::argumentsFor(const Service& service) {
   }
   for (auto& import : service.imports) {
     arguments.add(kj::str("--import"));
-    arguments.add(kj::str(import.name, "=unix:", socketPath(import.socket)));
+    arguments.add(kj::str(import.name, "=unix:", socketPath(import.socket, ground.socketFolder)));
   }
   return arguments;
 }
@@ -230,7 +240,10 @@ kj::OneOf<pid_t, StartRefused> Initd::start(const Service& service) {
     fds.add(NamedFd{"device"_kj, device});
   }
   auto arguments = argumentsFor(service);
-  return startProcess({.binary = service.binary, .arguments = arguments, .fds = fds, .uid = service.uid});
+  kj::Maybe<ServiceUid> uid;
+  if (ground.confine) uid = service.uid;
+  return startProcess(
+      {.binary = service.binary, .arguments = arguments, .fds = fds, .uid = uid, .ownNetwork = ground.confine});
 }
 
 void Initd::kill(pid_t pid) {

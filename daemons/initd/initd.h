@@ -13,11 +13,18 @@
 
 namespace nexus {
 
+// Where a node keeps its things, and whether its services are shut in. Tests have a folder of their own and no root.
+struct NodeGround {
+  kj::StringPtr configFolder = "/etc/nexus"_kj;
+  kj::StringPtr socketFolder = SOCKET_FOLDER;  // also of the selftest's configuration
+  bool confine = true;  // services get users and network namespaces of their own, sockets their owners: needs root
+};
+
 class Initd final : private ServiceHost, private SupervisionObserver, private kj::TaskSet::ErrorHandler {
  public:
-  // `status` is null when no harness listens.
-  Initd(kj::AsyncIoContext& io, KernelArgs args, kj::ArrayPtr<const Service> services, DeviceLender& devices,
-        kj::Maybe<StatusPort&> status);
+  // timer: by which services are started again. `status` is null when no harness listens. SIGCHLD is captured.
+  Initd(kj::AsyncIoContext& io, kj::Timer& timer, KernelArgs args, kj::ArrayPtr<const Service> services,
+        DeviceLender& devices, kj::Maybe<StatusPort&> status, NodeGround ground = {});
   KJ_DISALLOW_COPY_AND_MOVE(Initd);
 
   // Until the harness asks for the end; without a harness until the selftest is over.
@@ -30,6 +37,8 @@ class Initd final : private ServiceHost, private SupervisionObserver, private kj
   };
 
   kj::AsyncIoContext& io;
+  kj::Timer& timer;
+  NodeGround ground;
   KernelArgs args;
   DeviceLender& devices;
   kj::Maybe<StatusPort&> status;
@@ -52,6 +61,8 @@ class Initd final : private ServiceHost, private SupervisionObserver, private kj
   kj::Promise<void> injectKill(KernelArgs::Kill kill);
   void obey(const StatusCommand& command);
   void requireService(kj::StringPtr flag, kj::StringPtr name);
+  kj::AutoCloseFd listenAt(kj::StringPtr socket, ServiceUid client);
+  kj::String selftestConfig() const;
   kj::Vector<kj::String> argumentsFor(const Service& service);
   kj::Maybe<kj::String> configFor(const Service& service);
   void say(kj::StringPtr line);

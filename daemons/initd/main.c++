@@ -35,7 +35,7 @@ void runNode(kj::AsyncIoContext& io, kj::Maybe<StatusPort&> status) {
     if (service.stateFolder.size() > 0) makeStateFolder(service.stateFolder, service.uid);
   }
   sealRoot();
-  Initd node(io, kj::mv(args), KJ_ASSERT_NONNULL(services), devices, status);
+  Initd node(io, io.provider->getTimer(), kj::mv(args), KJ_ASSERT_NONNULL(services), devices, status);
   node.run().wait(io.waitScope);
 }
 

@@ -146,8 +146,8 @@ kj::Maybe<kj::ArrayPtr<const Service>> tryFindServices(kj::StringPtr profile) {
   return nullptr;
 }
 
-kj::String socketPath(kj::StringPtr socket) {
-  return kj::str(SOCKET_FOLDER, '/', socket, ".sock");
+kj::String socketPath(kj::StringPtr socket, kj::StringPtr folder) {
+  return kj::str(folder, '/', socket, ".sock");
 }
 
 }  // namespace nexus

@@ -42,6 +42,6 @@ kj::Maybe<kj::ArrayPtr<const Service>> tryFindServices(kj::StringPtr profile);
 constexpr ServiceUid SELFTEST_UID = 1100;
 
 constexpr kj::StringPtr SOCKET_FOLDER = "/run/nexus"_kj;
-kj::String socketPath(kj::StringPtr socket);
+kj::String socketPath(kj::StringPtr socket, kj::StringPtr folder = SOCKET_FOLDER);
 
 }  // namespace nexus
