@@ -40,6 +40,8 @@ struct Netstackd {
   exports @4 :List(Export);
   # Narrowed NetworkManagers beside the full one: [[exports]] name = "net-dsoftbusd" and its policy.
   sandbox @5 :Bool = true;
+  streamLingerMs @6 :UInt32 = 60000;
+  # How long a closed stream's last bytes may wait for a peer that does not read; then the connection is reset. 100 to 3600000.
 
   enum Addressing {
     dhcp @0;

@@ -132,6 +132,8 @@ struct Limits {
   minted @6 :UInt16 = 32;
   grants @7 :UInt16 = 128;
   # What restrict, listenAuthority and createIcmpEcho made.
+  streamLingerMs @8 :UInt32 = 60000;
+  # A stream's descriptor was closed and what was written to it before is not all on its way: after this long the connection is reset.
 }
 
 interface TcpListenAuthority {
@@ -162,6 +164,7 @@ interface TcpSocket {
   openStream @3 () -> (stream :Fd);
   # One end of a Unix stream socketpair that carries the bytes from here on, with back-pressure both ways; shutdown(SHUT_WR) is our FIN,
   # end of file the peer's. send and recv then fail. Once per socket. The connection lives until both the descriptor and this are closed.
+  # What was written before the descriptor was closed is still sent, for at most Limits.streamLingerMs; then the connection is reset.
 
   addresses @4 () -> (local :SocketAddress, remote :SocketAddress);
 }

@@ -15,6 +15,7 @@ NetLimits::NetLimits() {
   minted = defaults.getMinted();
   grants = defaults.getGrants();
   maxReadBytes = defaults.getMaxReadBytes();
+  streamLingerMs = defaults.getStreamLingerMs();
 }
 
 void NetLimits::toIdl(idl::Limits::Builder builder) const {
@@ -26,6 +27,7 @@ void NetLimits::toIdl(idl::Limits::Builder builder) const {
   builder.setMinted(minted);
   builder.setGrants(grants);
   builder.setMaxReadBytes(maxReadBytes);
+  builder.setStreamLingerMs(streamLingerMs);
 }
 
 ClientQuota::Ticket ClientQuota::take(Kind kind) {

@@ -13,6 +13,7 @@ namespace nexus {
 struct NetLimits {
   uint16_t tcpListeners, tcpSockets, udpSockets, pendingCalls, udpBacklogDatagrams, minted, grants;
   uint32_t maxReadBytes;
+  uint32_t streamLingerMs;  // from the close of a stream's descriptor to the reset
 
   NetLimits();
   void toIdl(idl::Limits::Builder builder) const;

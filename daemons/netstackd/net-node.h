@@ -27,7 +27,8 @@ namespace nexus {
   X(streamsNow) /* gauge */                                 \
   X(streamBytesToNetwork)                                   \
   X(streamBytesFromNetwork)                                 \
-  X(pendingRefused) /* calls refused because too many waited already */
+  X(streamLingerExpired) /* closed, untaken, reset */       \
+  X(pendingRefused)      /* calls refused because too many waited already */
 
 struct NetCounters {
 #define NEXUS_FIELD(name) uint64_t name = 0;

@@ -34,6 +34,9 @@ Ipv4Config parseFixed(kj::StringPtr address, kj::StringPtr gateway) {
 NetstackdSettings NetstackdSettings::fromConfig(config::Netstackd::Reader config) {
   NetstackdSettings settings;
   settings.dhcpTimeout = config.getDhcpTimeoutMs() * kj::MILLISECONDS;
+  settings.limits.streamLingerMs = config.getStreamLingerMs();
+  KJ_REQUIRE(settings.limits.streamLingerMs >= 100 && settings.limits.streamLingerMs <= 3'600'000,
+             "streamLingerMs: write 100 to 3600000 milliseconds", settings.limits.streamLingerMs);
   settings.sandbox = config.getSandbox();
   if (config.getAddressing() == config::Netstackd::Addressing::STATIC) {
     settings.fixed = parseFixed(config.getAddress(), config.getGateway());

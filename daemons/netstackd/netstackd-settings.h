@@ -3,6 +3,7 @@
 // anything. A value.
 #include <kj/time.h>
 
+#include "daemons/netstackd/client-quota.h"
 #include "daemons/netstackd/net-policy.h"
 #include "libs/nexus-net-os/stack/lwip-stack.h"
 
@@ -16,6 +17,7 @@ struct NetstackdSettings {
 
   kj::Maybe<Ipv4Config> fixed;  // null: DHCP
   kj::Duration dhcpTimeout;
+  NetLimits limits;            // of each client
   kj::Vector<Export> exports;  // narrowed ones, beside `net` and `status-netstackd`
   bool sandbox;
 

@@ -103,6 +103,18 @@ TEST_CASE("a static address needs no DHCP and says nothing of it") {
   CHECK_FALSE(askedDhcp);
 }
 
+TEST_CASE("a configured linger limit is what every client is told") {
+  DaemonFixture f;
+  f.config.setAddressing(config::Netstackd::Addressing::STATIC);
+  f.config.setAddress("10.42.0.11/24");
+  f.config.setStreamLingerMs(2500);
+  f.start();
+  f.pass(2 * kj::SECONDS);
+  auto response = f.clock.run(f.it().newManager(NetPolicy()).getConfigRequest().send().dropPipeline());
+  CHECK(response.getConfig().getLimits().getStreamLingerMs() == 2500);
+  CHECK(response.getConfig().getLimits().getTcpSockets() == 256);
+}
+
 TEST_CASE("the interface is up only once the link is, and the facade only after it") {
   DaemonFixture f;
   f.config.setAddressing(config::Netstackd::Addressing::STATIC);
@@ -235,6 +247,12 @@ TEST_CASE("a configuration that cannot be used is told with its key, before anyt
     CHECK_THROWS_WITH_AS(tryConfig("10.42.0.10/24", "", bad, "*:*"), doctest::Contains("exports"), kj::Exception);
   }
   CHECK_THROWS_WITH_AS(tryConfig("10.42.0.10/24", "", "x", "10.0.2.2"), doctest::Contains("10.0.2.2"), kj::Exception);
+  for (uint32_t bad : {0u, 99u, 3'600'001u, UINT32_MAX}) {
+    capnp::MallocMessageBuilder message;
+    auto config = message.initRoot<config::Netstackd>();
+    config.setStreamLingerMs(bad);
+    CHECK_THROWS_WITH_AS(NetstackdSettings::fromConfig(config), doctest::Contains("streamLingerMs"), kj::Exception);
+  }
 }
 
 }  // namespace

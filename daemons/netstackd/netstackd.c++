@@ -21,7 +21,7 @@ Netstackd::~Netstackd() noexcept(false) = default;
 
 void Netstackd::makeStack() {
   auto& s = *stack.emplace(kj::heap<LwipStack>(around.timer, around.entropy, port));
-  theNode = kj::refcounted<NetNode>(s, around.lowLevel);
+  theNode = kj::refcounted<NetNode>(s, around.lowLevel, settings.limits);
 }
 
 kj::Promise<void> Netstackd::run() {

@@ -117,6 +117,106 @@ TEST_CASE("a descriptor that is closed at once is the end of file, and the conne
   CHECK(f.node->counters.streamsNow == 0);
 }
 
+// A client that writes more than fits into a descriptor whose peer does not read, and closes it. Returns the peer's
+// end.
+idl::TcpSocket::Client abandonFull(NetFixture& f, idl::NetworkManager::Client manager,
+                                   idl::TcpListener::Client listener) {
+  auto socket = f.connect(manager, "10.42.0.10:7000");
+  auto far = f.call(listener.acceptRequest()).getSocket();
+  auto near = streamOf(f, socket);
+  auto data = pattern(8 << 20);
+  auto writing = near->write(data.begin(), data.size());
+  CHECK(f.clock.stays(writing));
+  return far;
+}
+
+TEST_CASE(
+    "closed descriptors whose bytes a peer does not take hold their sockets for the linger limit, then are reset") {
+  NetLimits limits;
+  limits.tcpSockets = 3;
+  NetFixture f(limits);
+  auto client = f.newClient(), peer = f.newClient();
+  auto manager = f.managerOf(*client);
+  auto listener = f.listen(f.managerOf(*peer), "*:7000");
+  kj::Vector<idl::TcpSocket::Client> held;
+  for (int i = 0; i < 3; i++) held.add(abandonFull(f, manager, listener));
+  CHECK(f.node->counters.streamsNow == 3);
+  CHECK(f.typeOf(f.connectRequest(manager, "10.42.0.10:7000").send().ignoreResult()) == Type::OVERLOADED);
+
+  // The first was closed about three seconds ago, the last just now.
+  auto linger = limits.streamLingerMs * kj::MILLISECONDS;
+  auto almost = f.clock.timer.afterDelay(linger - 5 * kj::SECONDS);
+  f.clock.run(kj::mv(almost));
+  CHECK(f.node->counters.streamsNow == 3);
+  CHECK(f.node->counters.streamLingerExpired == 0);
+  CHECK(f.typeOf(f.connectRequest(manager, "10.42.0.10:7000").send().ignoreResult()) == Type::OVERLOADED);
+
+  auto over = f.clock.timer.afterDelay(6 * kj::SECONDS);
+  f.clock.run(kj::mv(over));
+  CHECK(f.node->counters.streamsNow == 0);
+  CHECK(f.node->counters.streamLingerExpired == 3);
+  CHECK(f.stack.counters().tcpOrphansNow == 0);  // reset, not handed on
+  f.connect(manager, "10.42.0.10:7000");
+  for (auto& far : held) {
+    size_t got = 0;
+    auto end = kj::runCatchingExceptions([&] {
+      while (size_t piece = f.clock.run(f.recv(far)).size()) got += piece;
+    });
+    CHECK(got > 0);
+    CHECK(KJ_ASSERT_NONNULL(end).getType() == Type::DISCONNECTED);
+  }
+}
+
+TEST_CASE(
+    "a peer that reads within the linger limit gets everything that was written before the descriptor was closed") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto ends = f.connection(f.managerOf(*client));
+  auto near = streamOf(f, ends.near);
+  ends.near = nullptr;
+  auto data = pattern(64 << 20);
+  size_t written = 0;
+  {
+    auto writing = kj::evalNow(kj::coCapture([&]() -> kj::Promise<void> {
+      for (;; written += 1000) co_await near->write(data.begin() + written, 1000);
+    }));
+    CHECK(f.clock.stays(writing));
+  }
+  near = nullptr;
+  auto pause = f.clock.timer.afterDelay(NetLimits().streamLingerMs * kj::MILLISECONDS - kj::SECONDS);
+  f.clock.run(kj::mv(pause));
+  kj::Vector<char> got;
+  for (;;) {
+    auto piece = f.clock.run(f.recv(ends.far));
+    if (piece.size() == 0) break;
+    got.addAll(piece);
+  }
+  // The write that was cancelled may have left a part.
+  CHECK(got.size() >= written);
+  CHECK(got.size() < written + 1000);
+  CHECK(got.asPtr().asBytes() == data.slice(0, got.size()));
+  CHECK(f.node->counters.streamLingerExpired == 0);
+}
+
+TEST_CASE(
+    "only a closed descriptor is limited: one that is shut down for writing waits for its peer as long as it takes") {
+  NetFixture f;
+  auto client = f.newClient();
+  auto ends = f.connection(f.managerOf(*client));
+  auto near = streamOf(f, ends.near);
+  auto data = pattern(8 << 20);
+  {
+    auto writing = near->write(data.begin(), data.size());
+    CHECK(f.clock.stays(writing));
+  }
+  near->shutdownWrite();
+  auto pause = f.clock.timer.afterDelay(10 * kj::MINUTES);
+  f.clock.run(kj::mv(pause), 20 * kj::MINUTES);
+  CHECK(f.node->counters.streamsNow == 1);
+  CHECK(f.node->counters.streamLingerExpired == 0);
+  CHECK(f.clock.run(f.recv(ends.far)).size() > 0);
+}
+
 TEST_CASE("a reset connection closes the descriptor") {
   NetFixture f;
   auto client = f.newClient(), peer = f.newClient();

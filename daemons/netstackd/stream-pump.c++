@@ -43,6 +43,18 @@ kj::Promise<void> pumpFromNetwork(NetCounters& counters, TcpConn& conn, kj::Asyn
 
 }  // namespace
 
+namespace {
+
+// Fails once the client's end has been closed for as long as its last bytes may wait for the peer.
+kj::Promise<void> lingerLimit(NetNode& node, kj::Promise<void> closed) {
+  co_await closed;
+  co_await node.stack.clock().afterDelay(node.limits.streamLingerMs * kj::MILLISECONDS);
+  node.counters.streamLingerExpired++;
+  kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the peer did not take what was written before the close"));
+}
+
+}  // namespace
+
 size_t takeReceived(TcpConn& conn, kj::ArrayPtr<kj::byte> out) {
   size_t filled = 0;
   while (filled < out.size()) {
@@ -62,8 +74,11 @@ kj::Promise<void> pumpStream(kj::Own<NetNode> node, kj::Own<SharedConn> conn, kj
   KJ_DEFER(counters.streamsNow--);
   KJ_ON_SCOPE_FAILURE((*conn)->abort());
   // A client that has closed its end reads nothing any more, but what it wrote before is still to be sent.
-  auto fromNetwork = pumpFromNetwork(counters, **conn, *stream).exclusiveJoin(stream->whenWriteDisconnected());
-  co_await kj::joinPromisesFailFast(kj::arr(pumpToNetwork(counters, **conn, *stream), kj::mv(fromNetwork)));
+  // That needs a peer who reads, and a peer who does not must not keep the client's socket for ever.
+  auto closed = stream->whenWriteDisconnected().fork();
+  auto fromNetwork = pumpFromNetwork(counters, **conn, *stream).exclusiveJoin(closed.addBranch());
+  co_await kj::joinPromisesFailFast(kj::arr(pumpToNetwork(counters, **conn, *stream), kj::mv(fromNetwork)))
+      .exclusiveJoin(lingerLimit(*node, closed.addBranch()));
 }
 
 }  // namespace nexus

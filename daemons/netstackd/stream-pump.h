@@ -6,7 +6,8 @@
 //   client's end                     network
 //   shutdown(SHUT_WR)           ->   FIN, after everything written
 //   end of file                 <-   FIN
-//   closed                      ->   what was written is sent, then FIN; what arrives later is discarded
+//   closed                      ->   what was written is sent, then FIN; what arrives later is discarded;
+//                                    RST after NetLimits.streamLingerMs, if the peer has not taken it
 //   end of file, writes fail    <-   reset, timed out
 #include <kj/async-io.h>
 
@@ -32,7 +33,8 @@ class SharedConn final : public kj::Refcounted {
 // Moves what was received, as much as fits; returns how much. Opens the window.
 size_t takeReceived(TcpConn& conn, kj::ArrayPtr<kj::byte> out);
 
-// Until both directions have ended, or the connection or the client's end is gone.
+// Until both directions have ended, the connection or the client's end is gone, or the client's end was closed and the
+// linger limit has passed.
 kj::Promise<void> pumpStream(kj::Own<NetNode> node, kj::Own<SharedConn> conn, kj::Own<kj::AsyncIoStream> stream);
 
 }  // namespace nexus
