@@ -577,6 +577,32 @@ TEST_CASE("drain releases buffer and credit: a stream carries any amount, credit
   CHECK(received == sent);
 }
 
+TEST_CASE("the peer is told of half a window, and of no more than 65536 bytes at once however large the window is") {
+  End e;
+  auto id = e.live();
+  auto take = [&](size_t bytesToTake) {
+    for (size_t n = 0; n < bytesToTake; n += 32768) e.ok(MuxData{id, bytes(kj::min(bytesToTake - n, 32768))});
+  };
+  // Drains what waits; the update of all of it, and not one byte earlier than `worth`.
+  auto drain = [&](size_t worth, size_t rest, int64_t delta) {
+    CHECK(e.read(id, worth - 1) == worth - 1);
+    CHECK(!e.core.hasFrame());
+    CHECK(e.read(id, rest + 1) == rest + 1);
+    CHECK(e.next().frame.get<MuxWindowUpdate>().delta == delta);
+  };
+  take(32768);
+  drain(32768, 0, 32768);  // of a window of 65536
+  take(32768);
+  drain(32768, 0, 32768 + 65536);  // a whole one is drained: it is 131072 now
+  take(131072);
+  drain(65536, 0, 65536);
+  drain(65536, 0, 65536 + 131072);  // 262144 now, and stays so
+  for (int i = 0; i < 8; i++) {
+    take(65536);
+    drain(65536, 0, 65536);
+  }
+}
+
 TEST_CASE("the window doubles while the reader drains whole windows, up to the buffer's bound") {
   Pair p;
   auto id = p.a.open("bulk", 4);

@@ -218,7 +218,9 @@ kj::Maybe<MuxReject> MuxStreamCore::takeRst(MuxResetReason why, uint64_t decisio
 
 bool MuxStreamCore::owesUpdate() const {
   bool mayStillSend = currentState == MuxState::OPEN || currentState == MuxState::HALF_CLOSED_LOCAL;
-  return mayStillSend && grant >= window / 2;
+  // Small reads cost no record each; of a large window, a quarter is enough: then the sender hears of it before it has
+  // used up the rest, and neither end waits for the other.
+  return mayStillSend && grant >= kj::min(window / 2, MUX_WORTH_UPDATE);
 }
 
 MuxOutgoing MuxStreamCore::takeControl() {

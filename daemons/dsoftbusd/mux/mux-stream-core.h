@@ -22,6 +22,7 @@ namespace nexus {
 
 constexpr uint64_t MUX_INITIAL_CREDIT = 65536;         // bytes, each way, when a stream opens
 constexpr uint64_t MUX_MAX_BUFFER = 262144;            // bytes kept in one direction of one stream
+constexpr uint64_t MUX_WORTH_UPDATE = 65536;           // drained bytes that the peer is told of, whatever the window
 constexpr uint64_t MUX_MAX_CREDIT = (1ull << 32) - 1;  // a peer cannot grant more
 
 enum class MuxState { OPEN, HALF_CLOSED_LOCAL, HALF_CLOSED_REMOTE, CLOSED, RESET };
