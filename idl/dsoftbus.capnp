@@ -188,6 +188,9 @@ struct AuditRecord {
   dryRun @9 :DryRunVerdict;
   change @10 :Text;
   # Not empty: no call of a peer, but a change of this node's configuration (verdict ok) or one that was refused (denied), and what.
+  utcMs @11 :Int64;
+  # When it was made: milliseconds since 1970 by the clock of that machine, which may be set; the id gives the order. The audit file has
+  # the same time. 0: not known.
 }
 
 struct PolicyExplanation {

@@ -49,12 +49,12 @@ Announce announceOf(const BusSettings& settings) {
 
 }  // namespace
 
-Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, Entropy& entropy, BusObserver& observer,
-                     RemoteProxyObserver& proxyObserver, LinkLimits limits)
+Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, const kj::Clock& calendar, Entropy& entropy,
+                     BusObserver& observer, RemoteProxyObserver& proxyObserver, LinkLimits limits)
     : settings(kj::mv(s)),
       timer(timer),
       started(timer.now()),
-      auditLog(timer),
+      auditLog(timer, AuditLog::DEFAULT_CAPACITY, calendar),
       policy(kj::mv(settings.rules), kj::mv(settings.candidate)),
       rate(settings.ratePerSecond, settings.rateBurst),
       keeper(kj::mv(settings.trust), settings.maxTrustedPeers, imports.trustStore),

@@ -34,10 +34,11 @@ class Dsoftbusd {
     kj::Maybe<kj::LowLevelAsyncIoProvider&> lowLevel = nullptr;
   };
 
-  // imports.networks and trustStore, timer, entropy and the observers outlive this. FAILED with a sentence when the
-  // trust store cannot be read or holds too many peers.
-  Dsoftbusd(BusSettings settings, Imports imports, kj::Timer& timer, Entropy& entropy, BusObserver& observer,
-            RemoteProxyObserver& proxyObserver, LinkLimits limits = {});
+  // calendar: wall-clock time, for people who read the audit records. imports.networks and trustStore, the clocks,
+  // entropy and the observers outlive this. FAILED with a sentence when the trust store cannot be read or holds too
+  // many peers.
+  Dsoftbusd(BusSettings settings, Imports imports, kj::Timer& timer, const kj::Clock& calendar, Entropy& entropy,
+            BusObserver& observer, RemoteProxyObserver& proxyObserver, LinkLimits limits = {});
   ~Dsoftbusd() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Dsoftbusd);
 

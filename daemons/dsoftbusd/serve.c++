@@ -57,7 +57,7 @@ class AuditOutput {
     });
     file = *rotating;
     folder = rotating->folderFd();
-    sink = kj::heap<AuditFile>(kj::mv(rotating), kj::systemPreciseCalendarClock(), daemon.timer());
+    sink = kj::heap<AuditFile>(kj::mv(rotating), daemon.calendar(), daemon.timer());
   }
 
   void attach(Dsoftbusd& node, kj::StringPtr nodeName) {
@@ -125,7 +125,8 @@ kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reade
   for (auto& offer : settings.offers.services()) daemon.import(offer.import());  // says which option is missing
   imports.named = kj::Function<capnp::Capability::Client(kj::StringPtr)>(
       [&daemon](kj::StringPtr name) { return daemon.import(name).get<capnp::Capability>(); });
-  Dsoftbusd node(kj::mv(settings), kj::mv(imports), daemon.timer(), daemon.entropy(), markers, markers);
+  Dsoftbusd node(kj::mv(settings), kj::mv(imports), daemon.timer(), daemon.calendar(), daemon.entropy(), markers,
+                 markers);
 
   daemon.serve("bus", [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newBusClient(); });
   daemon.serve("status-dsoftbusd",

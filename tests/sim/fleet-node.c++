@@ -127,8 +127,8 @@ void FleetNode::start() {
   Dsoftbusd::Imports imports{kj::arr<NetworkSource*>(p.source.get()),
                              [this]() -> idl::Samgr::Client { return kj::heap<SamgrStandIn>(*this); },
                              [this]() -> idl::Bundlemgr::Client { return kj::heap<BundlemgrStandIn>(*this); }};
-  p.daemon = kj::heap<Dsoftbusd>(kj::mv(checked.get<BusSettings>()), kj::mv(imports), timer, entropy, *p.observer,
-                                 *p.observer);
+  p.daemon = kj::heap<Dsoftbusd>(kj::mv(checked.get<BusSettings>()), kj::mv(imports), timer, kj::nullClock(), entropy,
+                                 *p.observer, *p.observer);
   bool anyRevoked = false;
   for (auto peer : kj::zeroTo(books.rights.machines)) anyRevoked |= books.rights.hasRevoked(machine, peer);
   trusted = p.daemon->trusted().clone();

@@ -26,7 +26,7 @@ kj::String nodeA() {
   auto before = identity("node-b"), next = identity("node-b2");
   return kj::str(NODE_A, "deviceId = \"", next.deviceId, "\"\nstaticKey = \"", toHex(next.staticKey),
                  "\"\npreviousDeviceId = \"", before.deviceId, "\"\npreviousStaticKey = \"", toHex(before.staticKey),
-                 "\"\npreviousUntil = \"1970-01-01T00:01:00Z\"\n");
+                 "\"\npreviousUntil = \"2026-11-20T12:01:00Z\"\n");
 }
 
 kj::String nodeB(kj::StringPtr key) {

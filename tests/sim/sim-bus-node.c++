@@ -92,15 +92,14 @@ void SimBusNode::start() {
   auto config = message.getRoot<config::Dsoftbusd>().asReader();
   auto checked = checkSettings(
       config, [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; },
-      {kj::UNIX_EPOCH + (sim.timer.now() - kj::origin<kj::TimePoint>()), sim.timer.now()},
-      [](OfferList offers) { return checkOffers(offers, readSchemaFile); });
+      {sim.calendar.now(), sim.timer.now()}, [](OfferList offers) { return checkOffers(offers, readSchemaFile); });
   KJ_IF_MAYBE (e, checked.tryGet<SettingsError>()) KJ_FAIL_REQUIRE("bad test configuration", e->sentence);
 
   auto& p = process.emplace();
   p.source = kj::heap<Source>(*this);
   p.markers = kj::heap<BusMarkers>([this](const Marker& marker, kj::StringPtr) { lines.add(kj::str(marker.text)); });
-  p.node = kj::heap<Dsoftbusd>(kj::mv(checked.get<BusSettings>()), imports(*p.source), sim.timer, entropy, *p.markers,
-                               *p.markers);
+  p.node = kj::heap<Dsoftbusd>(kj::mv(checked.get<BusSettings>()), imports(*p.source), sim.timer, sim.calendar, entropy,
+                               *p.markers, *p.markers);
   p.running = p.node->run().eagerlyEvaluate([](kj::Exception&& e) { KJ_LOG(FATAL, "a node ended", e); });
 }
 

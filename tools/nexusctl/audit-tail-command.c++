@@ -3,10 +3,17 @@
 #include <CLI/CLI.hpp>
 
 #include "daemons/dsoftbusd/remote/call-status.h"
+#include "libs/nexus-net-os/base/utc.h"
 
 namespace nexus::ctl {
 
 namespace {
+
+// As the audit file writes it; empty when the daemon does not tell.
+kj::String whenMade(idl::AuditRecord::Reader record) {
+  if (record.getUtcMs() == 0) return kj::String();
+  return utcText(kj::UNIX_EPOCH + record.getUtcMs() * kj::MILLISECONDS);
+}
 
 class AuditTailCommand final : public Command {
  public:
@@ -27,16 +34,17 @@ class AuditTailCommand final : public Command {
     Report report;
     report.json = document("nexus.audit/1");
     auto list = Json::array();
-    Table table(row("ID", "AT", "VERDICT", "PEER", "SERVICE", "OPERATION", "BYTES", "REPEATS", "NOTE"));
+    Table table(row("ID", "UTC", "VERDICT", "PEER", "SERVICE", "OPERATION", "BYTES", "REPEATS", "NOTE"));
     for (auto record : response.getRecords()) {
       auto orDash = [](kj::StringPtr text) { return text.size() > 0 ? text : "-"_kj; };
       auto dryRun = record.getDryRun() == idl::DryRunVerdict::SAME ? ""_kj : dryRunName(record.getDryRun());
       kj::StringPtr note = record.getChange().size() > 0 ? record.getChange() : capnp::Text::Reader(dryRun);
-      table.add(row(record.getId(), durationText(record.getTimeMs()), statusName(record.getVerdict()),
-                    orDash(record.getPeer()), orDash(record.getService()), orDash(record.getOperation()),
-                    record.getRequestBytes(), record.getRepeats(), note));
+      auto time = whenMade(record);
+      table.add(row(record.getId(), orDash(time), statusName(record.getVerdict()), orDash(record.getPeer()),
+                    orDash(record.getService()), orDash(record.getOperation()), record.getRequestBytes(),
+                    record.getRepeats(), note));
       Json item;
-      item.set("id", uint64_t(record.getId())).set("timeMs", uint64_t(record.getTimeMs()));
+      item.set("id", uint64_t(record.getId())).set("time", time).set("timeMs", uint64_t(record.getTimeMs()));
       item.set("verdict", statusName(record.getVerdict())).set("peer", clean(record.getPeer()));
       item.set("service", clean(record.getService())).set("operation", clean(record.getOperation()));
       item.set("requestBytes", uint64_t(record.getRequestBytes())).set("repeats", uint64_t(record.getRepeats()));

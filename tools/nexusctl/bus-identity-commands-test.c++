@@ -101,8 +101,27 @@ TEST_CASE("rotate makes the next key beside the one in use, and an entry that ac
   CHECK(contains(made.out, entry.cStr()));
   CHECK(contains(made.out, "previousUntil = \"2026-12-01T00:00:00Z\""));
   CHECK(f.run("bus rotate", " --name node-a --until 2026-12-01T00:00:00Z").exit == Exit::OTHER);  // it is there
-  CHECK(f.run("bus rotate", " --name node-a --until tomorrow").exit == Exit::USAGE);
   CHECK(f.run("bus rotate", " --name a/b --until 2026-12-01T00:00:00Z").exit == Exit::USAGE);
+}
+
+TEST_CASE("rotate makes nothing for a grace that is over or is no time, and says what it takes") {
+  Fixture f;
+  f.run("bus keygen --out");
+  f.sim.calendar.set(KJ_ASSERT_NONNULL(tryParseUtc("2031-05-31T23:59:59Z")));
+  struct Wrong {
+    const char *until, *said;
+  };
+  for (auto& wrong : {Wrong{"2031-05-31T23:59:58Z", "2031-05-31T23:59:58Z is over; it is 2031-05-31T23:59:59Z."},
+                      Wrong{"2031-05-31T23:59:59Z", "is over"}, Wrong{"tomorrow", "\"tomorrow\" is no time"},
+                      Wrong{"2031-06-31T00:00:00Z", "is no time"}}) {
+    auto refused = f.run("bus rotate", kj::str(" --name node-a --until ", wrong.until));
+    CAPTURE(refused.err.cStr());
+    CHECK(refused.exit == Exit::USAGE);
+    CHECK(contains(refused.err, wrong.said));
+    CHECK(contains(refused.err, "--until 2031-06-14T23:59:59Z"));  // an example that would be taken
+    CHECK_FALSE(identityFileExists(kj::str(f.file, ".next")));
+  }
+  CHECK(f.run("bus rotate", " --name node-a --until 2031-06-01T00:00:00Z").exit == Exit::OK);
 }
 
 }  // namespace

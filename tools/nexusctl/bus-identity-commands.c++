@@ -4,13 +4,14 @@
 #include <string>
 
 #include "daemons/dsoftbusd/trust/identity-file.h"
-#include "daemons/dsoftbusd/trust/trust-grace.h"
+#include "libs/nexus-net-os/base/utc.h"
 
 namespace nexus::ctl {
 
 namespace {
 
 constexpr size_t MAX_NAME_BYTES = 64;
+constexpr kj::Duration EXAMPLE_GRACE = 14 * kj::DAYS;
 
 // What others may know: never the seed.
 Report publicReport(kj::StringPtr path, const PublicIdentity& identity) {
@@ -137,9 +138,8 @@ class BusRotateCommand final : public Command {
     if (!isPlainName(name.c_str())) {
       return failure(Exit::USAGE, "--name: a name has 1 to 64 letters, digits, hyphens, underscores or dots.");
     }
-    if (tryParseUtc(until.c_str()) == nullptr) {
-      return failure(Exit::USAGE, "--until: write a time in UTC, as 2026-12-01T00:00:00Z.");
-    }
+    auto wrongTime = checkUntil(context.doors.calendar().now());
+    KJ_IF_MAYBE (wrong, wrongTime) return kj::mv(*wrong);
     auto before = publicIdentityIn(file.c_str());
     KJ_IF_MAYBE (wrong, before.tryGet<Report>()) return kj::mv(*wrong);
     auto next = out.empty() ? kj::str(file.c_str(), ".next") : kj::str(out.c_str());
@@ -153,6 +153,19 @@ class BusRotateCommand final : public Command {
  private:
   Entropy& entropy;
   std::string file, name, until, out;
+
+  // An entry whose grace is over when it is written would cut every session off that the old key opens.
+  kj::Maybe<Report> checkUntil(kj::Date now) const {
+    auto example = utcSecondsText(now + EXAMPLE_GRACE);
+    KJ_IF_MAYBE (end, tryParseUtc(until.c_str())) {
+      if (*end > now) return nullptr;
+      return failure(Exit::USAGE, kj::str("--until: ", until.c_str(), " is over; it is ", utcSecondsText(now), "."),
+                     kj::str("Peers would refuse the old key at once. Leave time to tell them all: --until ", example,
+                             ", or mend the clock of this machine."));
+    }
+    return failure(Exit::USAGE, kj::str("--until: \"", until.c_str(), "\" is no time."),
+                   kj::str("Write it in UTC, to the second: --until ", example, "."));
+  }
 
   Report report(kj::StringPtr next, const PublicIdentity& old, const PublicIdentity& young) {
     Report report;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "idl/status.capnp.h"
+#include "libs/nexus-net-os/base/utc.h"
 #include "tests/sim/sim-bus-node.h"
 #include "tools/nexusctl/sim-doors.h"
 
@@ -237,6 +238,22 @@ TEST_CASE("audit tail lists decisions of this node above an id") {
   REQUIRE(document["records"].getArray().size() == 1);
   CHECK(JsonDocument::field(document["records"].getArray()[0], "id").getNumber() == 3);
   CHECK(document["dropped"].getNumber() == 0);
+}
+
+TEST_CASE("audit tail tells when a record was made as the audit file does: UTC, by the clock of that node") {
+  Fixture f;
+  f.doors.put("/b.sock", f.b.bus());
+  f.a.session("node-b");
+  f.sim.advance(2 * kj::SECONDS);
+  f.sim.calendar.set(KJ_ASSERT_NONNULL(tryParseUtc("2027-02-28T23:59:58Z")));
+  f.sim.advance(1 * kj::SECONDS);
+  f.a.call("node-b", "vaultd", "x"_kj.asBytes());
+  auto made = "2027-02-28T23:59:59.001Z";  // the wire takes a millisecond each way
+  CHECK(contains(f.doors.run("audit tail --bus /b.sock").out, made));
+  JsonDocument document(f.doors.run("audit tail --bus /b.sock --json").out);
+  auto record = document["records"].getArray()[0];
+  CHECK(JsonDocument::field(record, "time").getString() == made);
+  CHECK(JsonDocument::field(record, "timeMs").getNumber() < 60000);  // since dsoftbusd was started
 }
 
 TEST_CASE("each way of not being answered has its exit code and one sentence without a source file") {

@@ -4,6 +4,7 @@
 #include <capnp/capability.h>
 #include <kj/one-of.h>
 #include <kj/string.h>
+#include <kj/time.h>
 #include <kj/timer.h>
 
 #include "tools/nexusctl/console.h"
@@ -25,6 +26,7 @@ class Doors {
   virtual kj::OneOf<capnp::Capability::Client, Closed> open(kj::StringPtr path) = 0;
 
   virtual kj::Timer& timer() = 0;
+  virtual const kj::Clock& calendar() = 0;  // wall-clock time
 
   // The person who runs the command.
   virtual Console& console() = 0;

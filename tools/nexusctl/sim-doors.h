@@ -40,6 +40,7 @@ class SimDoors final : public Doors {
     return Closed::NO_SOCKET;
   }
   kj::Timer& timer() override { return sim.timer; }
+  const kj::Clock& calendar() override { return sim.calendar; }
   SimConsole& console() override { return person; }
 
   // One command line, split at spaces.

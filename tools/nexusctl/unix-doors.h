@@ -15,6 +15,7 @@ class UnixDoors final : public Doors {
 
   kj::OneOf<capnp::Capability::Client, Closed> open(kj::StringPtr path) override;
   kj::Timer& timer() override { return io.provider->getTimer(); }
+  const kj::Clock& calendar() override { return kj::systemPreciseCalendarClock(); }
   Console& console() override { return person; }
 
  private:

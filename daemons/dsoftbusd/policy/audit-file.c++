@@ -1,8 +1,8 @@
 #include "daemons/dsoftbusd/policy/audit-file.h"
 
 #include <kj/debug.h>
-#include <stdio.h>
-#include <time.h>
+
+#include "libs/nexus-net-os/base/utc.h"
 
 namespace nexus {
 
@@ -22,17 +22,6 @@ kj::String quoted(kj::StringPtr text) {
 
 }  // namespace
 
-kj::String utcText(kj::Date date) {
-  auto milliseconds = (date - kj::UNIX_EPOCH) / kj::MILLISECONDS;
-  time_t seconds = milliseconds / 1000;
-  struct tm parts;
-  gmtime_r(&seconds, &parts);
-  char text[40];
-  snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900, parts.tm_mon + 1,
-           parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, int(milliseconds % 1000));
-  return kj::str(text);
-}
-
 AuditFile::AuditFile(kj::Own<LineFile> file, const kj::Clock& clock, kj::Timer& timer)
     : file(kj::mv(file)), clock(clock), timer(timer), complaints(1, 1, 1) {}
 
@@ -41,22 +30,22 @@ void AuditFile::begin(kj::StringPtr id, kj::StringPtr node) {
   append(kj::str(head("start"), ",\"node\":", quoted(node), '}'));
 }
 
-kj::String AuditFile::head(kj::StringPtr event) const {
-  return kj::str("{\"v\":", VERSION, ",\"boot\":", quoted(boot), ",\"time\":\"", utcText(clock.now()),
-                 "\",\"event\":\"", event, '"');
+kj::String AuditFile::head(kj::StringPtr event, kj::Date time) const {
+  return kj::str("{\"v\":", VERSION, ",\"boot\":", quoted(boot), ",\"time\":\"", utcText(time), "\",\"event\":\"",
+                 event, '"');
 }
 
 void AuditFile::write(const AuditEntry& e) {
   if (e.change.size() > 0) {
-    append(kj::str(head("change"), ",\"id\":", e.id, ",\"verdict\":\"", statusName(e.verdict),
+    append(kj::str(head("change", e.utc), ",\"id\":", e.id, ",\"verdict\":\"", statusName(e.verdict),
                    "\",\"policy\":", e.policy.generation, ",\"change\":", quoted(e.change), '}'));
     return;
   }
   auto dryRun = e.policy.dryRun == idl::DryRunVerdict::SAME
                     ? kj::String()
                     : kj::str(",\"dryRun\":\"", dryRunName(e.policy.dryRun), '"');
-  append(kj::str(head("decision"), ",\"id\":", e.id, ",\"peer\":", quoted(e.peer), ",\"service\":", quoted(e.service),
-                 ",\"operation\":", quoted(e.operation), ",\"verdict\":\"", statusName(e.verdict),
+  append(kj::str(head("decision", e.utc), ",\"id\":", e.id, ",\"peer\":", quoted(e.peer), ",\"service\":",
+                 quoted(e.service), ",\"operation\":", quoted(e.operation), ",\"verdict\":\"", statusName(e.verdict),
                  "\",\"bytes\":", e.requestBytes, ",\"policy\":", e.policy.generation, dryRun, '}'));
 }
 

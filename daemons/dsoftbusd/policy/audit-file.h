@@ -15,7 +15,8 @@ class AuditFile final : public AuditSink {
  public:
   static constexpr kj::uint VERSION = 1;  // "v" of each line: changes when a field goes or changes its meaning
 
-  // clock: for people; timer: for the rate of complaints. Both outlive this.
+  // clock: dates what is no record (records have a date of their own); timer: for the rate of complaints. Both outlive
+  // this.
   AuditFile(kj::Own<LineFile> file, const kj::Clock& clock, kj::Timer& timer);
   KJ_DISALLOW_COPY_AND_MOVE(AuditFile);
 
@@ -41,12 +42,10 @@ class AuditFile final : public AuditSink {
   uint64_t lostTold = 0;  // of counts.lost, said in a line
   Counters counts;
 
-  kj::String head(kj::StringPtr event) const;
+  kj::String head(kj::StringPtr event, kj::Date time) const;
+  kj::String head(kj::StringPtr event) const { return head(event, clock.now()); }
   void append(kj::StringPtr line);
   bool tryAppend(kj::StringPtr line);
 };
-
-// "2026-11-20T14:05:06.789Z"
-kj::String utcText(kj::Date date);
 
 }  // namespace nexus

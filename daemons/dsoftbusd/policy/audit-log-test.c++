@@ -44,6 +44,23 @@ TEST_CASE("a record keeps who asked for what, the verdict, the size and the time
   REQUIRE(lines.lines.size() == 1);
 }
 
+TEST_CASE("a record is dated by the calendar it was made under, and a calendar that is set back changes no order") {
+  Lines lines;
+  SimClock sim;
+  AuditLog log(sim.timer, AuditLog::DEFAULT_CAPACITY, sim.calendar);
+  auto noon = sim.calendar.now();
+  sim.advance(7 * kj::MILLISECONDS);
+  log.append("node-a", "samgrd", "resolve-status", CallStatus::OK, 15);
+  sim.calendar.set(noon - 1 * kj::HOURS);
+  log.appendChange("reload", CallStatus::OK, 2);
+  kj::Vector<kj::Date> dates;
+  log.forEachAfter(0, [&](const AuditEntry& e) { dates.add(e.utc); });
+  REQUIRE(dates.size() == 2);
+  CHECK(dates[0] == noon + 7 * kj::MILLISECONDS);
+  CHECK(dates[1] == noon - 1 * kj::HOURS);
+  CHECK(idsAfter(log, 1).size() == 1);
+}
+
 TEST_CASE("an allowed call leaves a line too, once the log level is the daemon's") {
   kj::_::Debug::setLogLevel(kj::LogSeverity::INFO);
   KJ_DEFER(kj::_::Debug::setLogLevel(kj::LogSeverity::WARNING));

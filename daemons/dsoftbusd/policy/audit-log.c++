@@ -14,8 +14,8 @@ constexpr kj::uint LINES_BURST = 100;
 
 }  // namespace
 
-AuditLog::AuditLog(kj::Timer& timer, size_t capacity)
-    : timer(timer), capacity(capacity), lines(LINES_PER_SECOND, LINES_BURST, 1) {
+AuditLog::AuditLog(kj::Timer& timer, size_t capacity, const kj::Clock& calendar)
+    : timer(timer), calendar(calendar), capacity(capacity), lines(LINES_PER_SECOND, LINES_BURST, 1) {
   KJ_REQUIRE(capacity > 0, "an audit log that keeps nothing");
 }
 
@@ -58,6 +58,7 @@ uint64_t AuditLog::keep(AuditEntry entry) {
   if (entry.verdict == CallStatus::UNAUTHENTICATED) unauthenticated++;
   entry.id = nextId++;
   entry.time = timer.now();
+  entry.utc = calendar.now();
   entries.push_back(kj::mv(entry));
   auto& kept = entries.back();
   log(kept);
@@ -125,7 +126,7 @@ void AuditLog::log(const AuditEntry& entry) {
   }
   auto omitted = unlogged - unloggedReported;
   unloggedReported = unlogged;
-  auto& [id, time, peer, service, operation, status, bytes, repeats, policy, change] = entry;
+  auto& [id, time, peer, service, operation, status, bytes, repeats, policy, change, utc] = entry;
   auto verdict = statusName(status);
   auto dryRun = dryRunName(policy.dryRun);
   if (change.size() > 0) {

@@ -8,6 +8,7 @@
 // DSoftBus capability reads it.
 #include <kj/async.h>
 #include <kj/string.h>
+#include <kj/time.h>
 #include <kj/timer.h>
 
 #include <deque>
@@ -34,7 +35,8 @@ struct AuditEntry {
   uint32_t requestBytes = 0;
   uint64_t repeats = 0;  // further calls that this record stands for; only with the verdict RATE_LIMITED
   AuditPolicy policy{};
-  kj::String change = nullptr;  // not empty: a change of this node's configuration, or one that was refused
+  kj::String change = nullptr;    // not empty: a change of this node's configuration, or one that was refused
+  kj::Date utc = kj::UNIX_EPOCH;  // when it was made, for people; a clock that may be set: the id gives the order
 };
 
 // Hears every record. Not to throw, not to wait: a decision depends on neither.
@@ -56,7 +58,8 @@ class AuditLog {
   static constexpr size_t MAX_CHANGE = 512;         // bytes of what a change says
   static constexpr kj::Duration FOLD = 1 * kj::SECONDS;
 
-  explicit AuditLog(kj::Timer& timer, size_t capacity = DEFAULT_CAPACITY);
+  // calendar: dates the records, nothing else. Both clocks outlive this.
+  explicit AuditLog(kj::Timer& timer, size_t capacity = DEFAULT_CAPACITY, const kj::Clock& calendar = kj::nullClock());
   ~AuditLog() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(AuditLog);
 
@@ -95,6 +98,7 @@ class AuditLog {
 
  private:
   kj::Timer& timer;
+  const kj::Clock& calendar;
   size_t capacity;
   uint64_t nextId = 1;
   uint64_t dropped = 0;

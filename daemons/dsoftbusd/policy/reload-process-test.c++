@@ -179,8 +179,8 @@ class Machines {
     Dsoftbusd::Imports imports{kj::arr<NetworkSource*>(&stack),
                                []() -> idl::Samgr::Client { return kj::heap<Samgr>(); },
                                []() -> idl::Bundlemgr::Client { return kj::heap<Bundlemgr>(); }};
-    caller = kj::heap<Dsoftbusd>(kj::mv(settings.get<BusSettings>()), kj::mv(imports), io.provider->getTimer(), entropy,
-                                 markers, markers);
+    caller = kj::heap<Dsoftbusd>(kj::mv(settings.get<BusSettings>()), kj::mv(imports), io.provider->getTimer(),
+                                 kj::systemPreciseCalendarClock(), entropy, markers, markers);
     running = caller->run().eagerlyEvaluate(nullptr);
   }
 };

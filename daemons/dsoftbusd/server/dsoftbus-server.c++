@@ -129,6 +129,7 @@ void fillRecord(idl::AuditRecord::Builder out, const AuditEntry& entry) {
   out.setPolicyGeneration(entry.policy.generation);
   out.setDryRun(entry.policy.dryRun);
   out.setChange(entry.change);
+  out.setUtcMs((entry.utc - kj::UNIX_EPOCH) / kj::MILLISECONDS);
 }
 
 class DSoftBusImpl final : public idl::DSoftBus::Server {

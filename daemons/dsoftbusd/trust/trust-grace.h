@@ -6,6 +6,7 @@
 
 #include "daemons/dsoftbusd/trust/trust-table.h"
 #include "idl/config.capnp.h"
+#include "libs/nexus-net-os/base/utc.h"
 
 namespace nexus {
 
@@ -14,9 +15,6 @@ struct LoadTime {
   kj::Date wall;
   kj::TimePoint timer;
 };
-
-// "2026-12-01T00:00:00Z": UTC, whole seconds, nothing else. Null for anything else, impossible dates too.
-kj::Maybe<kj::Date> tryParseUtc(kj::StringPtr text);
 
 // Null when the entry has no previous key, or its grace is over; or what is wrong, without the entry's name.
 kj::OneOf<kj::Maybe<PreviousIdentity>, kj::String> checkPrevious(config::Dsoftbusd::Trust::Reader entry,

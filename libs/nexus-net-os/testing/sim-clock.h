@@ -3,15 +3,30 @@
 // test; knows nothing of what runs on it.
 #include <kj/async.h>
 #include <kj/debug.h>
+#include <kj/time.h>
 #include <kj/timer.h>
 
 namespace nexus {
+
+// Wall-clock time of a machine: goes with the timer, and is set by the test as people set clocks.
+class SimCalendar final : public kj::Clock {
+ public:
+  explicit SimCalendar(kj::Timer& timer) : timer(timer) {}
+
+  kj::Date now() const override { return atOrigin + (timer.now() - kj::origin<kj::TimePoint>()); }
+  void set(kj::Date date) { atOrigin = date - (timer.now() - kj::origin<kj::TimePoint>()); }
+
+ private:
+  kj::Timer& timer;
+  kj::Date atOrigin = kj::UNIX_EPOCH + 1'795'176'000ll * kj::SECONDS;  // 2026-11-20T12:00:00Z
+};
 
 class SimClock {
  public:
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
   kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
+  SimCalendar calendar{timer};
 
   // Lets everything happen that can happen without time passing.
   void settle() { waitScope.poll(); }
