@@ -23,7 +23,7 @@ struct Value {
   capnp::BuilderCapabilityTable table;
   capnp::AnyPointer::Builder root = table.imbue(message.getRoot<capnp::AnyPointer>());
 
-  PayloadFault fault(size_t maxBytes = PLENTY) { return checkPayload(root.asReader(), maxBytes); }
+  PayloadFault fault(size_t maxBytes = PLENTY) { return checkPayload(root.asReader(), maxBytes).fault; }
 };
 
 capnp::Capability::Client somebody() {
@@ -76,7 +76,7 @@ TEST_CASE("pointers out of bounds, a circle, and pointers of no known kind are b
     kj::ArrayPtr<const capnp::word> segment(reinterpret_cast<const capnp::word*>(words.begin()), words.size());
     kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments(&segment, 1);
     capnp::SegmentArrayMessageReader message(segments);
-    return checkPayload(message.getRoot<capnp::AnyPointer>(), PLENTY);
+    return checkPayload(message.getRoot<capnp::AnyPointer>(), PLENTY).fault;
   };
   // A struct of one data word: there, and beyond the end.
   uint64_t honest[] = {uint64_t(1) << 32, 0};

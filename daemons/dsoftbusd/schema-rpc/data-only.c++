@@ -51,18 +51,21 @@ class TypeWalk {
 
 }  // namespace
 
-PayloadFault checkPayload(capnp::AnyPointer::Reader payload, size_t maxBytes) {
-  auto fault = PayloadFault::NONE;
+PayloadCheck checkPayload(capnp::AnyPointer::Reader payload, size_t maxBytes) {
+  PayloadCheck check;
   // The walk over a message that its sender made up ends in an exception where that is broken.
   auto broken = kj::runCatchingExceptions([&] {
     auto size = payload.targetSize();
     if (size.capCount > 0) {
-      fault = PayloadFault::CAPABILITY;
+      check.fault = PayloadFault::CAPABILITY;
     } else if (size.wordCount > maxBytes / sizeof(capnp::word)) {
-      fault = PayloadFault::TOO_LARGE;
+      check.fault = PayloadFault::TOO_LARGE;
+    } else {
+      check.size = size;
     }
   });
-  return broken == nullptr ? fault : PayloadFault::BROKEN;
+  if (broken != nullptr) check.fault = PayloadFault::BROKEN;
+  return check;
 }
 
 kj::StringPtr payloadFaultText(PayloadFault fault) {

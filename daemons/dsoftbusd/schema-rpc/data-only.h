@@ -14,8 +14,14 @@ enum class PayloadFault {
   BROKEN,  // pointers out of bounds, nested too deeply, or the same bytes over and over
 };
 
-// maxBytes: of the payload, as it would be copied.
-PayloadFault checkPayload(capnp::AnyPointer::Reader payload, size_t maxBytes);
+struct PayloadCheck {
+  PayloadFault fault = PayloadFault::NONE;
+  capnp::MessageSize size = {0, 0};  // of plain data, as a copy takes it; else nothing
+};
+
+// maxBytes: of the payload, as it would be copied. A walk over all of it, which counts for the traversal limit of its
+// message.
+PayloadCheck checkPayload(capnp::AnyPointer::Reader payload, size_t maxBytes);
 
 // "holds a capability, ...": what is wrong, to follow the name of what was looked at.
 kj::StringPtr payloadFaultText(PayloadFault fault);

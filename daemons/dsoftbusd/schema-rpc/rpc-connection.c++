@@ -34,12 +34,29 @@ RpcConnection::RpcConnection(kj::Own<kj::AsyncIoStream> s, RpcEnd end, kj::Maybe
     : stream(kj::mv(s)),
       guard(*stream, end, limits.maxQuestions, limits.maxBacklog),
       network(guard, end == RpcEnd::SERVING ? Side::SERVER : Side::CLIENT, readerOptions(limits)),
-      rpc(makeSystem(network, kj::mv(service))) {
+      rpc(makeSystem(network, kj::mv(service))),
+      untilEnd(network.onDisconnect().then([this] { ended = true; }).eagerlyEvaluate(nullptr)) {
   guard.watch(network);
   rpc.setFlowLimit(4 * limits.maxPayload / sizeof(capnp::word));
   if (end == RpcEnd::CALLING) root = askForRoot(rpc);
 }
 
 RpcConnection::~RpcConnection() noexcept(false) = default;
+
+kj::Promise<capnp::Response<capnp::AnyPointer>> RpcConnection::call(uint64_t interfaceId, uint16_t methodId,
+                                                                    capnp::AnyPointer::Reader params,
+                                                                    capnp::MessageSize size) {
+  auto request = KJ_ASSERT_NONNULL(root).typelessRequest(interfaceId, methodId, size, {});
+  request.set(params);
+  callsMade++;
+  return request.send().dropPipeline();
+}
+
+size_t RpcConnection::unansweredCalls() {
+  if (ended || guard.wasBroken()) return 0;
+  // A call on a service that the peer refused makes no message, so what was made and not seen may never come.
+  auto unwritten = kj::min(callsMade - guard.state().callsPassed(), network.getCurrentQueueCount());
+  return guard.state().openCalls() + unwritten;
+}
 
 }  // namespace nexus

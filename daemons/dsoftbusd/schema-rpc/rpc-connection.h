@@ -25,14 +25,19 @@ class RpcConnection {
   ~RpcConnection() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(RpcConnection);
 
-  // The peer's service; at a calling end only. Its calls fail as DISCONNECTED once the connection has ended.
-  capnp::Capability::Client service() { return KJ_ASSERT_NONNULL(root); }
+  // Calls a method of the peer's service; at a calling end only. At once, so that calls arrive in their order; as
+  // DISCONNECTED once the connection has ended. size: of the parameters.
+  kj::Promise<capnp::Response<capnp::AnyPointer>> call(uint64_t interfaceId, uint16_t methodId,
+                                                       capnp::AnyPointer::Reader params, capnp::MessageSize size);
+
+  // Calls of this end that the peer may still answer, also those that were given up here, and those that are not
+  // written yet. None once the connection has ended.
+  size_t unansweredCalls();
 
   kj::Promise<void> whenEnded() { return network.onDisconnect(); }
 
   // The peer sent what the rules forbid.
   bool wasBroken() const { return guard.wasBroken(); }
-  size_t openQuestions() const { return guard.openQuestions(); }
 
  private:
   kj::Own<kj::AsyncIoStream> stream;
@@ -41,6 +46,9 @@ class RpcConnection {
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
   // Asked for once, as in rpc/cap-transport: an RpcSystem that has lost its connection must not be asked again.
   kj::Maybe<capnp::Capability::Client> root;
+  uint64_t callsMade = 0;
+  bool ended = false;
+  kj::Promise<void> untilEnd;  // last: uses the rest
 };
 
 }  // namespace nexus

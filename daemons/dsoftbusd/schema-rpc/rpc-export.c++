@@ -73,23 +73,20 @@ class RpcExporter::OfferedService final : public capnp::Capability::Server, publ
 
   kj::Promise<void> serve(uint64_t interfaceId, uint16_t methodId, Context context) {
     auto params = context.getParams();
-    auto fault = checkPayload(params, exporter.limits.maxPayload);
+    auto payload = checkPayload(params, exporter.limits.maxPayload);
     auto busy = place.beginCall();
-    auto admission = admit(interfaceId, methodId, fault, fault == PayloadFault::NONE ? params.targetSize() : TOO_BIG,
-                           busy != nullptr);
-    auto answer = co_await forward(interfaceId, methodId, context, *admission);
-    auto answerFault = checkPayload(answer, exporter.limits.maxPayload);
-    if (answerFault != PayloadFault::NONE) {
+    auto admission = admit(interfaceId, methodId, payload, busy != nullptr);
+    auto answer = co_await forward(interfaceId, methodId, context, payload.size, *admission);
+    auto answered = checkPayload(answer, exporter.limits.maxPayload);
+    if (answered.fault != PayloadFault::NONE) {
       exporter.counts.withheldAnswers++;
-      bool large = answerFault == PayloadFault::TOO_LARGE;
+      bool large = answered.fault == PayloadFault::TOO_LARGE;
       auto id = admission->settle(large ? CallStatus::REPLY_OVERSIZED : CallStatus::BACKEND_FAILED);
-      fail(Kind::FAILED, kj::str("the answer of ", from(id, kj::str(payloadFaultText(answerFault)))));
+      fail(Kind::FAILED, kj::str("the answer of ", from(id, kj::str(payloadFaultText(answered.fault)))));
     }
     admission->settle(CallStatus::OK);
-    context.getResults(answer.targetSize()).set(answer);
+    context.getResults(answered.size).set(answer);
   }
-
-  static constexpr capnp::MessageSize TOO_BIG = {0, 0};
 
   // "rpc:notes at node-b WHAT; audit id 17 at node-b"
   kj::String from(uint64_t auditId, kj::String what) {
@@ -98,8 +95,9 @@ class RpcExporter::OfferedService final : public capnp::Capability::Server, publ
   }
 
   // Returns only when the call may go on.
-  kj::Own<RemoteProxy::Admission> admit(uint64_t interfaceId, uint16_t methodId, PayloadFault fault,
-                                        capnp::MessageSize size, bool hasPlace) {
+  kj::Own<RemoteProxy::Admission> admit(uint64_t interfaceId, uint16_t methodId, const PayloadCheck& payload,
+                                        bool hasPlace) {
+    auto fault = payload.fault;
     auto method = offer.service.find(interfaceId, methodId);
     auto name = method.map([](const RpcMethod& m) -> kj::StringPtr { return m.name; }).orDefault("(unknown)"_kj);
     auto found = CallStatus::OK;
@@ -112,7 +110,7 @@ class RpcExporter::OfferedService final : public capnp::Capability::Server, publ
       found = CallStatus::OVERSIZED;
     }
     auto admission = exporter.proxy.admitCall({true, place.peerName()}, offer.service.policyName(), name,
-                                              size.wordCount * sizeof(capnp::word), found);
+                                              payload.size.wordCount * sizeof(capnp::word), found);
     auto id = admission->auditId();
     switch (admission->verdict()) {
       case CallStatus::OK:
@@ -132,12 +130,11 @@ class RpcExporter::OfferedService final : public capnp::Capability::Server, publ
   }
 
   // Sends at once, so that calls reach the service in their order.
-  kj::Promise<Answer> forward(uint64_t interfaceId, uint16_t methodId, Context& context,
+  kj::Promise<Answer> forward(uint64_t interfaceId, uint16_t methodId, Context& context, capnp::MessageSize size,
                               RemoteProxy::Admission& admission) {
     auto sent = kj::evalNow([&]() -> kj::Promise<Answer> {
-      auto params = context.getParams();
-      auto request = offer.get().typelessRequest(interfaceId, methodId, params.targetSize(), {});
-      request.set(params);
+      auto request = offer.get().typelessRequest(interfaceId, methodId, size, {});
+      request.set(context.getParams());
       context.releaseParams();
       return request.send().dropPipeline();
     });

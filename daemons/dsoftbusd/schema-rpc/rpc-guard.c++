@@ -29,11 +29,13 @@ kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> RpcGuard::tryReadMessage(kj::
   while (isBacklogged()) co_await written.wait();
   auto received = co_await inner.tryReadMessage(fdSpace, options, scratchSpace);
   KJ_IF_MAYBE (message, received) {
-    auto rule = rules.checkIncoming(message->reader->getRoot<capnp::rpc::Message>());
+    auto root = message->reader->getRoot<capnp::rpc::Message>();
+    auto rule = rules.checkIncoming(root);
     KJ_IF_MAYBE (what, rule) {
       broken = true;
       kj::throwFatalException(KJ_EXCEPTION(FAILED, "the peer broke a rule of calls between nodes", *what));
     }
+    peerAborted = peerAborted || root.isAbort();
   }
   co_return kj::mv(received);
 }
@@ -63,8 +65,12 @@ kj::Promise<void> RpcGuard::writeMessages(kj::ArrayPtr<kj::ArrayPtr<const kj::Ar
 
 void RpcGuard::checkOutgoing(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
   capnp::SegmentArrayMessageReader message(segments);
-  auto rule = rules.checkOutgoing(message.getRoot<capnp::rpc::Message>());
+  auto root = message.getRoot<capnp::rpc::Message>();
+  auto rule = rules.checkOutgoing(root);
   KJ_IF_MAYBE (what, rule) KJ_FAIL_ASSERT("this end would break a rule of calls between nodes", *what);
+  // What the library finds wrong itself: a message that is too large or not well-formed, a reference that is not there.
+  bool gaveUp = root.isAbort() && root.getAbort().getType() != capnp::rpc::Exception::Type::DISCONNECTED;
+  if (gaveUp && !peerAborted) broken = true;
 }
 
 }  // namespace nexus

@@ -20,7 +20,9 @@ class RpcGuard final : public capnp::MessageStream {
   // The network that writes through this guard: what waits there counts too.
   void watch(capnp::TwoPartyVatNetwork& network) { writer = &network; }
 
-  size_t openQuestions() const { return rules.openQuestions(); }
+  const RpcRules& state() const { return rules; }
+
+  // The peer sent what no honest end sends: it broke a rule, or this end's RPC system had to give the stream up for it.
   bool wasBroken() const { return broken; }
 
   // implements capnp::MessageStream ----------------------------------------
@@ -43,6 +45,7 @@ class RpcGuard final : public capnp::MessageStream {
   size_t writing = 0;  // bytes of the write under way
   Signal written;
   bool broken = false;
+  bool peerAborted = false;  // so this end says the same
 
   bool isBacklogged() const;
   void checkOutgoing(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);

@@ -261,8 +261,7 @@ TEST_CASE("a call on a capability that was never given ends the stream") {
     call.initTarget().setImportedCap(1);
   });
   CHECK(peer.ended);
-  CHECK(has(peer.abortReason(), "not a current export"));
-  CHECK(node.exporter->callsOf("node-a") == 0);
+  checkBroken(peer, "not a current export");
 }
 
 TEST_CASE("a call whose results go elsewhere, or that wants none, ends the stream") {
@@ -314,6 +313,7 @@ TEST_CASE("a release of something unknown, or too often, ends the stream; a fini
       release.setReferenceCount(1);
     });
     CHECK(peer.ended);
+    CHECK(node.exporter->counters().brokenStreams == 1);
   }
   {
     HostilePeer peer(node);
@@ -323,6 +323,7 @@ TEST_CASE("a release of something unknown, or too often, ends the stream; a fini
       release.setReferenceCount(1000);
     });
     CHECK(peer.ended);
+    CHECK(node.exporter->counters().brokenStreams == 2);
   }
   {
     HostilePeer peer(node);
@@ -336,6 +337,7 @@ TEST_CASE("a release of something unknown, or too often, ends the stream; a fini
     peer.bootstrap(0);
     CHECK(peer.works(1));
   }
+  CHECK(node.exporter->counters().brokenStreams == 2);
   CHECK(node.state.objects == 1);
 }
 
@@ -407,8 +409,7 @@ TEST_CASE("a message above the limit is never read whole") {
   const uint32_t header[] = {0, 0x10000000};
   peer.writing = peer.stream.end->write(header, sizeof(header)).eagerlyEvaluate([](kj::Exception&&) {});
   node.sim.settle();
-  CHECK(peer.ended);
-  CHECK(has(peer.abortReason(), "too large"));
+  checkBroken(peer, "too large");
 }
 
 TEST_CASE("many segments, truncated and random bytes end the stream") {
@@ -451,12 +452,33 @@ TEST_CASE("a flood of cancelled calls leaves nothing behind") {
   CHECK(peer.works(60));
 }
 
+TEST_CASE("a peer that ends its stream, or says that it gave up, broke no rule") {
+  for (int kind = 0; kind < 3; kind++) {
+    CAPTURE(kind);
+    RpcServingNode node;
+    HostilePeer peer(node);
+    peer.bootstrap().call(1, HANG);
+    if (kind == 0) peer.stream.end->shutdownWrite();
+    if (kind == 1) peer.send([](Message::Builder m) { m.initAbort().setReason("RpcSystem was destroyed."); });
+    if (kind == 2) {  // in the middle of a message
+      const uint32_t header[] = {0, 100};
+      peer.writing = peer.stream.end->write(header, sizeof(header));
+      node.sim.settle();
+      peer.stream.end->shutdownWrite();
+    }
+    node.sim.settle();
+    CHECK(peer.ended);
+    CHECK(node.state.cancelled == 1);
+    CHECK(node.exporter->counters().brokenStreams == 0);
+  }
+}
+
 // ---- a hostile serving end
 
 struct HostileServer {
   SimClock sim;
   kj::TwoWayPipe pipe = kj::newTwoWayPipe();
-  idl::Gauge::Client gauge = newRemoteService(kj::mv(pipe.ends[0]), sim.timer).castAs<idl::Gauge>();
+  idl::Gauge::Client gauge = newRemoteService(kj::mv(pipe.ends[0]), sim.timer, "node-b").castAs<idl::Gauge>();
   capnp::AsyncIoMessageStream messages{*pipe.ends[1]};
   kj::Own<capnp::MessageReader> last;
 
@@ -519,6 +541,85 @@ TEST_CASE(
       }
     });
     CHECK(disconnected);
+  }
+}
+
+bool isOneLine(kj::StringPtr text) {
+  for (char c : text) {
+    if (c < ' ' || c > '~') return false;
+  }
+  return true;
+}
+
+// Text for terminals, log files and whoever reads them.
+kj::String nastyText() {
+  return kj::str("x\r\ndsoftbusd: os session ok\n\x1b[2J\x1b]0;title\x07\x7f\xc2\x9b\xe2\x80\xae",
+                 kj::repeat('y', 100000));
+}
+
+TEST_CASE("what a serving end says about a failure reaches programs as one line of printable text, of 1 KiB at most") {
+  for (bool abort : {false, true}) {
+    CAPTURE(abort);
+    HostileServer server;
+    kj::Maybe<kj::Exception> failure;
+    auto running = server.gauge.echoRequest()
+                       .send()
+                       .then([](auto&&) {}, [&](kj::Exception&& e) { failure = kj::mv(e); })
+                       .eagerlyEvaluate(nullptr);
+    server.answerBootstrap();
+    auto id = server.read().getCall().getQuestionId();
+    server.send([&](Message::Builder m) {
+      auto answer = m.initReturn();
+      answer.setAnswerId(id);
+      auto exception = abort ? m.initAbort() : answer.initException();
+      exception.setReason(nastyText());
+      exception.setTrace(nastyText());
+      exception.setType(capnp::rpc::Exception::Type::OVERLOADED);
+    });
+    auto& what = KJ_ASSERT_NONNULL(failure);
+    INFO(what.getDescription().cStr());
+    CHECK(what.getType() == (abort ? kj::Exception::Type::DISCONNECTED : kj::Exception::Type::OVERLOADED));
+    CHECK(what.getDescription().startsWith("remote exception: x??dsoftbusd: os session ok??[2J?]0;title???????yyy"));
+    CHECK(what.getDescription().size() == RPC_MAX_FAILURE_TEXT);
+    CHECK(isOneLine(what.getDescription()));
+    CHECK(what.getRemoteTrace() == nullptr);
+    CHECK(isOneLine(kj::str(what.getFile())));
+  }
+}
+
+TEST_CASE("when a stream has ended with calls that were never answered, the next call is DISCONNECTED") {
+  HostileServer server;
+  kj::Vector<kj::Promise<void>> hanging;
+  for (int i = 0; i < 32; i++) {
+    hanging.add(server.gauge.hangRequest().send().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {}));
+  }
+  auto failure = [&] {
+    return server.sim.run(server.gauge.echoRequest().send().dropPipeline().then(
+        [](auto&&) { return kj::Exception::Type::UNIMPLEMENTED; }, [](kj::Exception&& e) { return e.getType(); }));
+  };
+  auto sink = server.pipe.ends[1]->readAllBytes().eagerlyEvaluate(nullptr);
+  server.sim.settle();
+  CHECK(failure() == kj::Exception::Type::OVERLOADED);
+  hanging.clear();  // given up here; the peer says nothing
+  CHECK(failure() == kj::Exception::Type::OVERLOADED);
+  server.pipe.ends[1]->shutdownWrite();
+  server.sim.settle();
+  CHECK(failure() == kj::Exception::Type::DISCONNECTED);
+}
+
+TEST_CASE("a service that the peer refuses to give fails each call with the peer's words, not only the first ones") {
+  HostileServer server;
+  auto first = server.gauge.echoRequest().send().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {});
+  auto id = server.read().getBootstrap().getQuestionId();
+  server.send([&](Message::Builder m) {
+    auto answer = m.initReturn();
+    answer.setAnswerId(id);
+    answer.initException().setReason("not today");
+  });
+  for (int i = 0; i < 40; i++) {
+    auto text = server.sim.run(server.gauge.echoRequest().send().dropPipeline().then(
+        [](auto&&) { return kj::str(); }, [](kj::Exception&& e) { return kj::str(e.getDescription()); }));
+    CHECK(text == "remote exception: not today");
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 
+#include "daemons/dsoftbusd/policy/audit-log.h"
 #include "daemons/dsoftbusd/schema-rpc/data-only.h"
 #include "daemons/dsoftbusd/schema-rpc/rpc-catalog.h"
 
@@ -17,16 +18,28 @@ kj::Exception::Type kindOf(PayloadFault fault) {
   return fault == PayloadFault::TOO_LARGE ? kj::Exception::Type::OVERLOADED : kj::Exception::Type::FAILED;
 }
 
-void requireData(kj::StringPtr what, PayloadFault fault) {
-  if (fault == PayloadFault::NONE) return;
+// Its size.
+capnp::MessageSize requireData(kj::StringPtr what, capnp::AnyPointer::Reader payload, size_t maxBytes) {
+  auto check = checkPayload(payload, maxBytes);
+  if (check.fault == PayloadFault::NONE) return check.size;
   kj::throwFatalException(
-      kj::Exception(kindOf(fault), __FILE__, __LINE__, kj::str(what, " ", payloadFaultText(fault))));
+      kj::Exception(kindOf(check.fault), __FILE__, __LINE__, kj::str(what, " ", payloadFaultText(check.fault))));
+}
+
+// What a peer says about a failure goes to local programs, their terminals and logs: one line of printable text.
+[[noreturn]] void failAsPeerSaid(const kj::Exception& exception) {
+  kj::throwFatalException(kj::Exception(exception.getType(), __FILE__, __LINE__,
+                                        printableText(exception.getDescription(), RPC_MAX_FAILURE_TEXT)));
 }
 
 class RemoteService final : public capnp::Capability::Server {
  public:
-  RemoteService(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer, const RpcStreamLimits& limits)
-      : timer(timer), limits(limits), connection(kj::mv(stream), RpcEnd::CALLING, nullptr, limits) {}
+  RemoteService(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer, kj::StringPtr peer, const RpcStreamLimits& limits)
+      : timer(timer),
+        limits(limits),
+        peer(kj::str(peer)),
+        connection(kj::mv(stream), RpcEnd::CALLING, nullptr, limits),
+        untilEnd(connection.whenEnded().then([this] { noteEnd(); }).eagerlyEvaluate(nullptr)) {}
 
   DispatchCallResult dispatchCall(uint64_t interfaceId, uint16_t methodId, Context context) override {
     return {forward(interfaceId, methodId, kj::mv(context)), false, true};
@@ -35,34 +48,44 @@ class RemoteService final : public capnp::Capability::Server {
  private:
   kj::Timer& timer;
   RpcStreamLimits limits;
+  kj::String peer;
   RpcConnection connection;
+  kj::Promise<void> untilEnd;  // last: uses the rest
+
+  void noteEnd() {
+    if (connection.wasBroken()) {
+      KJ_LOG(WARNING, "a peer that serves calls broke a rule of calls between nodes; its stream was ended", peer);
+    }
+  }
 
   // Sends at once, so that calls arrive in their order.
   kj::Promise<void> forward(uint64_t interfaceId, uint16_t methodId, Context context) {
     auto params = context.getParams();
-    requireData("the call", checkPayload(params, limits.maxPayload));
+    auto size = requireData("the call", params, limits.maxPayload);
     // Calls that were given up count until the peer has said that it knows.
-    if (connection.openQuestions() >= limits.maxCalls) {
+    if (connection.unansweredCalls() >= limits.maxCalls) {
       kj::throwFatalException(
           KJ_EXCEPTION(OVERLOADED, "too many calls on this service are unanswered", limits.maxCalls));
     }
-    auto request = connection.service().typelessRequest(interfaceId, methodId, params.targetSize(), {});
-    request.set(params);
+    auto answered =
+        connection.call(interfaceId, methodId, params, size).catch_([](kj::Exception&& exception) -> Answer {
+          failAsPeerSaid(exception);
+        });
     context.releaseParams();
-    auto answer =
-        co_await request.send().dropPipeline().exclusiveJoin(timer.afterDelay(limits.callDeadline).then([]() -> Answer {
-          kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "the peer did not answer a call in time"));
-        }));
-    requireData("the peer's answer", checkPayload(answer, limits.maxPayload));
-    context.getResults(answer.targetSize()).set(answer);
+    auto tooLate = timer.afterDelay(limits.callDeadline).then([]() -> Answer {
+      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "the peer did not answer a call in time"));
+    });
+    auto answer = co_await answered.exclusiveJoin(kj::mv(tooLate));
+    auto answerSize = requireData("the peer's answer", answer, limits.maxPayload);
+    context.getResults(answerSize).set(answer);
   }
 };
 
 }  // namespace
 
-capnp::Capability::Client newRemoteService(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer,
+capnp::Capability::Client newRemoteService(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer, kj::StringPtr peer,
                                            const RpcStreamLimits& limits) {
-  return kj::heap<RemoteService>(kj::mv(stream), timer, limits);
+  return kj::heap<RemoteService>(kj::mv(stream), timer, peer, limits);
 }
 
 kj::Maybe<kj::String> rpcServiceOfStream(kj::StringPtr streamName) {

@@ -8,8 +8,11 @@
 
 namespace nexus {
 
-// stream: taken by the peer. timer outlives all references.
-capnp::Capability::Client newRemoteService(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer,
+// Bytes of the words of a peer, or of what went wrong on the way to it, in the failure of a call.
+constexpr size_t RPC_MAX_FAILURE_TEXT = 1024;
+
+// stream: taken by the peer of that name. timer outlives all references.
+capnp::Capability::Client newRemoteService(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer, kj::StringPtr peer,
                                            const RpcStreamLimits& limits = {});
 
 // The service ("rpc:samgr") in the name of a stream for calls ("rpc:samgr#i7", Mux::uniqueName); null when it is none.

@@ -78,6 +78,7 @@ kj::Maybe<kj::String> RpcRules::ask(uint32_t id, bool bootstrap) {
   if (questions.find(id) != nullptr) return kj::str("a question id is in use");
   if (questions.size() >= maxQuestions) return kj::str("more than ", maxQuestions, " questions are open");
   questions.insert(id, Question{.bootstrap = bootstrap});
+  if (!bootstrap) calls++, passed++;
   return nullptr;
 }
 
@@ -147,8 +148,11 @@ kj::Maybe<kj::String> RpcRules::checkReturn(Return::Reader answer) {
 }
 
 void RpcRules::closeIfDone(uint32_t id) {
-  auto done = questions.find(id).map([](Question& q) { return q.returned && q.finished; }).orDefault(false);
-  if (done) questions.erase(id);
+  KJ_IF_MAYBE (question, questions.find(id)) {
+    if (!question->returned || !question->finished) return;
+    if (!question->bootstrap) calls--;
+    questions.erase(id);
+  }
 }
 
 }  // namespace nexus

@@ -29,8 +29,10 @@ class RpcRules {
   kj::Maybe<kj::String> checkIncoming(Message message);
   kj::Maybe<kj::String> checkOutgoing(Message message);
 
-  // Questions that one end may still send something about.
+  // Questions that one end may still send something about; of those, calls; and all calls that passed so far.
   size_t openQuestions() const { return questions.size(); }
+  size_t openCalls() const { return calls; }
+  uint64_t callsPassed() const { return passed; }
 
  private:
   struct Question {
@@ -41,6 +43,8 @@ class RpcRules {
   const RpcEnd end;
   const kj::uint maxQuestions;
   kj::HashMap<uint32_t, Question> questions;
+  size_t calls = 0;
+  uint64_t passed = 0;
 
   kj::Maybe<kj::String> fromCaller(Message message);
   kj::Maybe<kj::String> fromCallee(Message message);

@@ -1,4 +1,5 @@
 // Calls between nodes as programs see them: an honest calling end, the serving end, a service.
+#include <capnp/rpc-twoparty.h>
 #include <doctest/doctest.h>
 
 #include "daemons/dsoftbusd/schema-rpc/rpc-fixture.h"
@@ -17,7 +18,7 @@ struct Caller {
   explicit Caller(RpcServingNode& node, kj::StringPtr peer = "node-a", RpcStreamLimits limits = {})
       : node(node),
         stream(node.open(peer)),
-        gauge(newRemoteService(kj::mv(stream.end), node.sim.timer, limits).castAs<idl::Gauge>()) {}
+        gauge(newRemoteService(kj::mv(stream.end), node.sim.timer, "node-b", limits).castAs<idl::Gauge>()) {}
 };
 
 struct Failure {
@@ -173,6 +174,51 @@ TEST_CASE("parameters and answers above the limit fail, at the limit they pass")
   CHECK(node.lastAudit().verdict == CallStatus::OVERSIZED);
 }
 
+TEST_CASE("parameters and answers of exactly the largest size cross, with the limits that nodes have") {
+  RpcServingNode node;
+  Caller caller(node);
+  auto request = caller.gauge.echoRequest();
+  request.initData(RpcStreamLimits().maxPayload - 8);
+  CHECK(node.sim.run(request.send().dropPipeline()).getData().size() == 256 * 1024 - 8);
+}
+
+TEST_CASE("more calls in one turn than may be unanswered are OVERLOADED, and the stream goes on") {
+  RpcServingNode node;
+  Caller caller(node);
+  kj::Vector<kj::Promise<kj::String>> calls;
+  for (int i = 0; i < 400; i++) {
+    auto request = caller.gauge.echoRequest();
+    calls.add(request.send()
+                  .dropPipeline()
+                  .then([](auto&&) { return kj::str("ok"); }, [](kj::Exception&& e) { return kj::str(e); })
+                  .eagerlyEvaluate(nullptr));
+  }
+  auto answers = node.sim.run(kj::joinPromises(calls.releaseAsArray()));
+  size_t ok = 0;
+  for (auto& a : answers)
+    if (a == "ok") ok++;
+  CHECK(ok == 32);
+  CHECK(has(answers[399], "overloaded: too many calls on this service are unanswered"));
+  node.sim.run(caller.gauge.echoRequest().send().dropPipeline());
+}
+
+TEST_CASE("calls that are given up in the turn in which they were made count too, and the stream goes on") {
+  RpcServingNode node;
+  Caller caller(node);
+  // A program on a socket: what it writes at once is read at once.
+  auto socket = kj::newTwoWayPipe();
+  capnp::TwoPartyServer local(caller.gauge);
+  local.accept(kj::mv(socket.ends[0]));
+  capnp::TwoPartyClient program(*socket.ends[1]);
+  auto gauge = program.bootstrap().castAs<idl::Gauge>();
+  node.sim.run(gauge.echoRequest().send().dropPipeline());
+  for (int i = 0; i < 400; i++) auto givenUp = gauge.hangRequest().send();
+  node.sim.settle();
+  CHECK(node.exporter->counters().brokenStreams == 0);
+  CHECK(node.state.hanging == 0);
+  node.sim.run(gauge.echoRequest().send().dropPipeline());
+}
+
 TEST_CASE("a call in flight above the bound of its stream or of its peer is OVERLOADED and counted") {
   RpcStreamLimits limits;
   limits.maxCalls = 4;
@@ -234,7 +280,7 @@ TEST_CASE("a service that does not answer in time is OVERLOADED, and is told tha
 TEST_CASE("a peer that never answers is given up") {
   SimClock sim;
   auto pipe = kj::newTwoWayPipe();
-  auto gauge = newRemoteService(kj::mv(pipe.ends[0]), sim.timer).castAs<idl::Gauge>();
+  auto gauge = newRemoteService(kj::mv(pipe.ends[0]), sim.timer, "node-b").castAs<idl::Gauge>();
   auto sink = pipe.ends[1]->readAllBytes().eagerlyEvaluate(nullptr);
   auto failure = failureOf(sim, gauge.echoRequest().send().dropPipeline());
   CHECK(failure.kind == Kind::OVERLOADED);

@@ -93,7 +93,7 @@ class PeerSessionImpl final : public idl::PeerSession::Server {
         context.getResults().setOutcome(streamOutcome(*reason));
         context.getResults().setAuditId((*stream)->resetAuditId());
       } else {
-        context.getResults().setService(newRemoteService(kj::mv(*stream), timer));
+        context.getResults().setService(newRemoteService(kj::mv(*stream), timer, this->name));
       }
     } else {
       context.getResults().setOutcome(StreamOutcome::TOO_MANY_STREAMS);
