@@ -1,7 +1,6 @@
 #include "libs/nexus-net-os/stack/lwip-globals.h"
 
 #include <kj/debug.h>
-#include <malloc.h>
 
 #include "libs/nexus-net-os/stack/lwip-hooks.h"
 #include "lwip/opt.h"
@@ -54,13 +53,7 @@ void nexus_lwip_assert_failed(const char* message, const char* file, int line) {
 }
 
 void* nexus_lwip_malloc(size_t size) {
-  void* memory = malloc(size);
-  if (memory == nullptr) return nullptr;
-  if (!host().heapGrow(malloc_usable_size(memory))) {
-    free(memory);
-    return nullptr;
-  }
-  return memory;
+  return host().heapAllocate(size);
 }
 
 void* nexus_lwip_calloc(size_t count, size_t size) {
@@ -72,9 +65,7 @@ void* nexus_lwip_calloc(size_t count, size_t size) {
 }
 
 void nexus_lwip_free(void* memory) {
-  if (memory == nullptr) return;
-  host().heapShrink(malloc_usable_size(memory));
-  free(memory);
+  if (memory != nullptr) host().heapRelease(memory);
 }
 
 u32_t nexus_lwip_tcp_isn(const ip_addr_t* local, u16_t localPort, const ip_addr_t* remote, u16_t remotePort) {

@@ -23,9 +23,9 @@ class LwipHost {
   // Whether lwIP may process a segment that matched `pcb`; header fields are in host order.
   virtual bool tcpSegment(::tcp_pcb& pcb, const ::tcp_hdr& header, uint32_t payloadLength) noexcept = 0;
 
-  // Counts lwIP's heap; false when `bytes` more would exceed its limit.
-  virtual bool heapGrow(size_t bytes) noexcept = 0;
-  virtual void heapShrink(size_t bytes) noexcept = 0;
+  // lwIP's heap; null when there is no memory or its limit is reached.
+  virtual void* heapAllocate(size_t bytes) noexcept = 0;
+  virtual void heapRelease(void* memory) noexcept = 0;
 };
 
 // Makes `host` the one that lwIP talks to. FAILED while there is another.

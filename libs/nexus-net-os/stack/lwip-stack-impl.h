@@ -1,12 +1,14 @@
 #pragma once
 // What LwipStack is made of. Private to lwip-stack.c++ and link-glue.c++.
 #include "libs/nexus-net-os/stack/answer-limiter.h"
+#include "libs/nexus-net-os/stack/block-cache.h"
 #include "libs/nexus-net-os/stack/frame-filter.h"
 #include "libs/nexus-net-os/stack/input-hook.h"
 #include "libs/nexus-net-os/stack/lwip-globals.h"
 #include "libs/nexus-net-os/stack/lwip-stack.h"
 #include "libs/nexus-net-os/stack/lwip-timers.h"
 #include "libs/nexus-net-os/stack/pbuf-bridge.h"
+#include "libs/nexus-net-os/stack/random-pool.h"
 #include "libs/nexus-net-os/stack/tcp-isn.h"
 #include "libs/nexus-net-os/stack/tcp-orphans.h"
 #include "libs/nexus-net-os/stack/wait-list.h"
@@ -33,6 +35,8 @@ struct LwipStack::Impl final : public LwipHost, public FramePort::Receiver {
   ::netif link{};
   netif_ext_callback_t linkCallback{};
   idl::NetConfig::Origin ipv4Origin = idl::NetConfig::Origin::STATIC;
+  RandomPool randomPool;
+  BlockCache blocks;
   size_t heapBytes = 0;
 
   WaitList changes;          // generation() has grown
@@ -75,12 +79,12 @@ struct LwipStack::Impl final : public LwipHost, public FramePort::Receiver {
 
   // implements LwipHost ----
   uint32_t nowMs() noexcept override { return static_cast<uint32_t>(now()); }
-  uint32_t random() noexcept override { return entropy.u32(); }
+  uint32_t random() noexcept override { return randomPool.next(); }
   uint32_t tcpIsn(const uint8_t* local, uint16_t localPort, const uint8_t* remote, uint16_t remotePort,
                   size_t addressLength) noexcept override;
   bool tcpSegment(::tcp_pcb& pcb, const ::tcp_hdr& header, uint32_t payloadLength) noexcept override;
-  bool heapGrow(size_t bytes) noexcept override;
-  void heapShrink(size_t bytes) noexcept override { heapBytes -= bytes; }
+  void* heapAllocate(size_t bytes) noexcept override;
+  void heapRelease(void* memory) noexcept override;
 };
 
 }  // namespace nexus

@@ -50,7 +50,8 @@ LwipStack::Impl::Impl(LwipStack& stack, kj::Timer& timer, Entropy& entropy, Fram
       hook(limiter, counters),
       bridge(options.maxLentPieces, counters),
       isn(entropy),
-      orphans(options.maxOrphans, counters) {
+      orphans(options.maxOrphans, counters),
+      randomPool(entropy) {
   setLwipHost(*this);
 }
 
@@ -226,13 +227,22 @@ bool LwipStack::Impl::tcpSegment(tcp_pcb& pcb, const tcp_hdr& header, uint32_t p
   return hook.allow(pcb, header, payloadLength, nowNs());
 }
 
-bool LwipStack::Impl::heapGrow(size_t bytes) noexcept {
-  if (bytes > options.heapLimit - kj::min(heapBytes, options.heapLimit)) {
+void* LwipStack::Impl::heapAllocate(size_t bytes) noexcept {
+  void* memory = blocks.allocate(bytes);
+  if (memory == nullptr) return nullptr;
+  size_t size = BlockCache::sizeOf(memory);
+  if (size > options.heapLimit - kj::min(heapBytes, options.heapLimit)) {
     ++counters.outOfMemory;
-    return false;
+    blocks.release(memory);
+    return nullptr;
   }
-  heapBytes += bytes;
-  return true;
+  heapBytes += size;
+  return memory;
+}
+
+void LwipStack::Impl::heapRelease(void* memory) noexcept {
+  heapBytes -= BlockCache::sizeOf(memory);
+  blocks.release(memory);
 }
 
 // for the classes of this folder ----

@@ -14,6 +14,7 @@ void nexus_lwip_assert_failed(const char* message, const char* file, int line) _
 void* nexus_lwip_malloc(size_t size);
 void* nexus_lwip_calloc(size_t count, size_t size);
 void nexus_lwip_free(void* memory);
+uint16_t nexus_lwip_chksum(const void* data, int length);
 
 #ifdef __cplusplus
 }
@@ -27,6 +28,9 @@ void nexus_lwip_free(void* memory);
 
 /* Transaction ids, delays, identifications: from the Entropy that LwipStack was given. */
 #define LWIP_RAND() nexus_lwip_random()
+
+/* Sums 32 bits at a time. */
+#define LWIP_CHKSUM nexus_lwip_chksum
 
 /* Logs and aborts: state that is wrong must not serve anybody. */
 #define LWIP_PLATFORM_ASSERT(message) nexus_lwip_assert_failed(message, __FILE__, __LINE__)
