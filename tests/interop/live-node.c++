@@ -41,7 +41,7 @@ uint16_t freePort() {
 }
 
 LiveNode::LiveNode(kj::StringPtr name, kj::StringPtr address, uint16_t sessionPort, uint16_t discoveryPort,
-                   kj::StringPtr more)
+                   kj::StringPtr more, kj::ArrayPtr<const kj::StringPtr> moreImports)
     : ownFolder(kj::str(getenv("TEST_TMPDIR"), "/live-XXXXXX")) {
   KJ_REQUIRE(mkdtemp(ownFolder.begin()) != nullptr, "no folder for a node");
   auto bundles = kj::str(ownFolder, "/bundles"), config = kj::str(ownFolder, "/node.toml");
@@ -58,11 +58,12 @@ LiveNode::LiveNode(kj::StringPtr name, kj::StringPtr address, uint16_t sessionPo
                                        configured.asPtr());
   auto imports = kj::arr(importOf("net", *net, "net"), importOf("samgr", *samgrd, "samgr-dsoftbusd"),
                          importOf("bundlemgr", *bundlemgrd, "bundlemgr-dsoftbusd"));
-  kj::StringPtr arguments[] = {"--config"_kj, config,     "--import"_kj, imports[0],
-                               "--import"_kj, imports[1], "--import"_kj, imports[2]};
-  daemon =
-      kj::heap<DaemonProcess>("daemons/dsoftbusd/dsoftbusd", kj::arr("bus"_kj, "bus-trust"_kj, "bus-admin"_kj).asPtr(),
-                              kj::arrayPtr(arguments, kj::size(arguments)));
+  kj::Vector<kj::StringPtr> arguments;
+  arguments.addAll(configured);
+  for (auto& import : imports) arguments.add("--import"_kj), arguments.add(import);
+  for (auto import : moreImports) arguments.add("--import"_kj), arguments.add(import);
+  daemon = kj::heap<DaemonProcess>("daemons/dsoftbusd/dsoftbusd",
+                                   kj::arr("bus"_kj, "bus-trust"_kj, "bus-admin"_kj).asPtr(), arguments.asPtr());
   daemon->waitForLine("dsoftbusd: os transport up (udp+tcp)");
 }
 

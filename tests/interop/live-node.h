@@ -12,7 +12,9 @@ class LiveNode {
  public:
   // name: of the node and of its test identity. address: one of 127.0.0.0/8. more: further lines of its configuration,
   // which begin in the table [dsoftbusd]. FOLDER in them is a folder of the node's own, mode 0700.
-  LiveNode(kj::StringPtr name, kj::StringPtr address, uint16_t sessionPort, uint16_t discoveryPort, kj::StringPtr more);
+  // imports: further ones of dsoftbusd, "notes=unix:/path".
+  LiveNode(kj::StringPtr name, kj::StringPtr address, uint16_t sessionPort, uint16_t discoveryPort, kj::StringPtr more,
+           kj::ArrayPtr<const kj::StringPtr> imports = nullptr);
 
   // Its exports are bus, bus-trust and bus-admin.
   DaemonProcess& dsoftbusd() { return *daemon; }

@@ -8,8 +8,7 @@
 
 #include "idl/bus-trust.capnp.h"
 #include "idl/dsoftbus.capnp.h"
-#include "libs/nexus-net-os/rpc/cap-transport.h"
-#include "tests/interop/live-node.h"
+#include "tests/interop/live-client.h"
 
 namespace nexus::interop {
 namespace {
@@ -19,25 +18,11 @@ using PairOutcome = idl::PairOutcome;
 
 constexpr kj::StringPtr ADDRESS_A = "127.0.0.1"_kj, ADDRESS_B = "127.0.0.2"_kj;
 
-class TwoNodes {
+class TwoNodes : public LiveClient {
  public:
   TwoNodes()
       : a("node-a", ADDRESS_A, port, discoveryPort, settings(ADDRESS_B)),
         b("node-b", ADDRESS_B, port, discoveryPort, settings(ADDRESS_A)) {}
-  ~TwoNodes() { connections.clear(); }
-
-  template <typename Interface>
-  typename Interface::Client connect(LiveNode& node, kj::StringPtr name) {
-    auto path = kj::str("unix:", node.dsoftbusd().socketPath(name));
-    auto address = io.provider->getNetwork().parseAddress(path).wait(io.waitScope);
-    auto stream = address->connect().wait(io.waitScope).downcast<kj::AsyncCapabilityStream>();
-    return connections.add(kj::heap<CapConnection>(kj::mv(stream)))->bootstrap().template castAs<Interface>();
-  }
-
-  template <typename T>
-  auto wait(T&& promise) {
-    return promise.wait(io.waitScope);
-  }
 
   // Waits until the node's peer of that name, or the one without a name, is in that state.
   void waitForState(idl::DSoftBus::Client bus, kj::StringPtr peer, State wanted) {
@@ -53,8 +38,6 @@ class TwoNodes {
   }
 
  private:
-  kj::AsyncIoContext io = kj::setupAsyncIo();
-  kj::Vector<kj::Own<CapConnection>> connections;
   uint16_t discoveryPort = freePort();
 
   kj::String settings(kj::StringPtr other) {

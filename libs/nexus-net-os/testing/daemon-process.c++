@@ -28,6 +28,7 @@ kj::AutoCloseFd listenOn(kj::StringPtr path) {
   address.sun_family = AF_UNIX;
   KJ_REQUIRE(path.size() < sizeof(address.sun_path), path);
   memcpy(address.sun_path, path.begin(), path.size());
+  unlink(path.cStr());  // left by a former run
   int fd;
   KJ_SYSCALL(fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   kj::AutoCloseFd result(fd);
@@ -36,17 +37,32 @@ kj::AutoCloseFd listenOn(kj::StringPtr path) {
   return result;
 }
 
+kj::Array<kj::String> copyOf(kj::ArrayPtr<const kj::StringPtr> texts) {
+  return KJ_MAP(text, texts) {
+    return kj::str(text);
+  };
+}
+
 }  // namespace
 
 DaemonProcess::DaemonProcess(kj::StringPtr binary, kj::ArrayPtr<const kj::StringPtr> exports,
                              kj::ArrayPtr<const kj::StringPtr> args)
-    : folder(makeFolder()) {
+    : folder(makeFolder()), binary(kj::str(binary)), exports(copyOf(exports)), arguments(copyOf(args)) {
+  start();
+}
+
+void DaemonProcess::startAgain() {
+  KJ_REQUIRE(pid == -1, "it still runs, or nobody waited for its end");
+  start();
+}
+
+void DaemonProcess::start() {
   kj::Vector<kj::AutoCloseFd> sockets;
-  for (auto name : exports) sockets.add(listenOn(socketPath(name)));
+  for (auto& name : exports) sockets.add(listenOn(socketPath(name)));
   auto names = kj::strArray(exports, ":");
   kj::Vector<char*> argv;
-  argv.add(const_cast<char*>(binary.cStr()));
-  for (auto arg : args) argv.add(const_cast<char*>(arg.cStr()));
+  argv.add(binary.begin());
+  for (auto& argument : arguments) argv.add(argument.begin());
   argv.add(nullptr);
   int ends[2];
   KJ_SYSCALL(pipe2(ends, O_CLOEXEC));

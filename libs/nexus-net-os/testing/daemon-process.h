@@ -19,6 +19,10 @@ class DaemonProcess {
   ~DaemonProcess() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(DaemonProcess);
 
+  // The same program again after wait(), with the same arguments and the exports at the same paths: those listen when
+  // this returns. What it prints is added to output().
+  void startAgain();
+
   // Where the export listens.
   kj::String socketPath(kj::StringPtr exportName) const;
 
@@ -35,11 +39,13 @@ class DaemonProcess {
   const std::string& output() const { return printed; }
 
  private:
-  kj::String folder;
+  kj::String folder, binary;
+  kj::Array<kj::String> exports, arguments;
   pid_t pid = -1;
   kj::AutoCloseFd pipe;
   std::string printed;
 
+  void start();
   bool readMore();
 };
 
