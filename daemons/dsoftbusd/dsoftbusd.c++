@@ -186,11 +186,12 @@ void addCallCounters(const RemoteProxy& proxy, const RpcExporter& exporter, Add&
 void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   kj::Vector<kj::Tuple<kj::StringPtr, uint64_t>> counters;
   auto add = [&](kj::StringPtr name, uint64_t value) { counters.add(kj::tuple(name, value)); };
-  uint64_t live = 0, dials = 0, dialFailures = 0;
+  uint64_t live = 0, dials = 0, dialFailures = 0, doubts = 0, secondDials = 0, replaced = 0;
   for (auto& link : bus.links()) {
     live += link->state() == idl::SessionState::READY ? 1 : 0;
     dials += link->counters().dials;
     dialFailures += link->counters().dialFailures;
+    doubts += link->doubts().doubts, secondDials += link->doubts().dials, replaced += link->doubts().chosen;
   }
   auto& d = discovery.counters();
   add("discovery.sent", d.sent), add("discovery.sendFailures", d.sendFailures), add("discovery.received", d.received);
@@ -213,6 +214,7 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   add("pairing.codes", pairing.codes), add("pairing.paired", pairing.paired), add("pairing.unpaired", pairing.unpaired);
   add("trust.peersNow", trust.all().size());
   add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", live);
+  add("session.doubts", doubts), add("session.secondDials", secondDials), add("session.replaced", replaced);
   addCallCounters(proxy, exporter, add);
   add("client.sessionsNow", clients->sessions), add("client.sessionsRefused", clients->refusedSessions);
   add("client.registrationsNow", clients->registrations);

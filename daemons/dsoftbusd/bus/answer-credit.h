@@ -1,8 +1,8 @@
 #pragma once
 // Whether an announcement of a known peer is worth an answer of its own, beside this node's schedule. It is when the
-// session with it has ended: then the peer may have been started anew and not know where this node is, and would wait
-// for up to 15 s. A few answers for each session, spaced, so that two nodes that answer each other soon fall silent.
-// Pure; owned by the link to that peer.
+// session with it has ended, or the peer says nothing there any more: then it may have been started anew and not know
+// where this node is, and would wait for up to 15 s. A few answers for each session, spaced, so that two nodes that
+// answer each other soon fall silent. Pure; owned by the link to that peer.
 #include <kj/time.h>
 
 namespace nexus {
@@ -14,6 +14,7 @@ class AnswerCredit {
 
   void sessionLive() { left = 0; }
   void sessionEnded() { left = PER_SESSION; }
+  void peerSilent() { left = PER_SESSION; }
 
   // True when it should be answered; counts as done.
   bool take(kj::TimePoint now) {

@@ -97,15 +97,15 @@ TEST_CASE("what a revoked peer still sends in the same turn of the event loop is
   Fixture f;
   f.connect();
   auto link = kj::addRef(f.a->link("node-b"));
-  CHECK(f.sim.run(link->handle("samgrd"_kj.asArray(), resolveFrame())).status == CallStatus::OK);
+  CHECK(f.sim.run(link->handler().handle("samgrd"_kj.asArray(), resolveFrame())).status == CallStatus::OK);
   SUBCASE("its entry is gone") {
     f.a->bus->applyTrust(kj::arr(BusNode::entry("node-c", "node-c")));
   }
   SUBCASE("its entry has another key") {
     f.applyAtA(BusNode::entry("node-b", "node-b2"));
   }
-  auto late = link->handle("samgrd"_kj.asArray(), resolveFrame());
-  CHECK_FALSE(link->admitStream("test/1").admitted);
+  auto late = link->handler().handle("samgrd"_kj.asArray(), resolveFrame());
+  CHECK_FALSE(link->handler().admitStream("test/1").admitted);
   CHECK(f.sim.run(kj::mv(late)).status == CallStatus::UNAUTHENTICATED);
   CHECK(f.a->samgrd->callers.size() == 1);
 }

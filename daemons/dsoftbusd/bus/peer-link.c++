@@ -15,6 +15,9 @@ PeerLink::PeerLink(LinkContext& context, TrustedPeer peer)
       notBefore(context.timer.now()),
       lastDial(context.timer.now() - context.limits.dialSpacing),
       tasks(*this),
+      requests(context, [this] { return caller(); }),
+      dialer(context, trusted.name),
+      secondDial(context.timer, *this, context.limits.doubt),
       loopTask(
           loop().eagerlyEvaluate([](kj::Exception&& exception) { KJ_LOG(ERROR, "a peer link ended", exception); })) {}
 
@@ -42,6 +45,9 @@ void PeerLink::setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> h
   changed = changed || !sameKey;
   // A peer that announces itself is worth a dial, except when it has just said that it does not want us.
   if (changed || currentState != State::REFUSED) bringForward();
+  KJ_IF_MAYBE (session, running) {
+    if ((*session)->isLive()) secondDial.doubt(**session);
+  }
 }
 
 void PeerLink::bringForward() {
@@ -54,7 +60,7 @@ void PeerLink::takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity prove
   counts.incoming++;
   bool peerIsLower = isLowerThanUs(proven);
   KJ_IF_MAYBE (older, candidate) supersede(kj::mv(*older));
-  candidate = Incoming{kj::mv(channel), kj::mv(proven)};
+  candidate = Connection{kj::mv(channel), kj::mv(proven), Role::RESPONDER};
   switch (phase) {
     case Phase::WAITING:
       wake.fire();
@@ -67,22 +73,26 @@ void PeerLink::takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity prove
       if (!session->isLive() && role == Role::INITIATOR && peerIsLower) {
         session->close(CloseReason::SUPERSEDED, kj::str("the peer's own dial goes first"));
       } else {
-        tasks.add(probe(kj::addRef(*session)));
+        waitForDecision(*session);
       }
       break;
     }
   }
 }
 
-bool PeerLink::isLowerThanUs(const PublicIdentity& peer) const {
-  return peer.deviceId < context.own.deviceId();
+// The same peer has connected again. One that speaks there has lost the session, if that was live: it had chosen it.
+// One that says nothing is in doubt, or has dialled at the same moment: it is asked in the session.
+void PeerLink::waitForDecision(Session& session) {
+  tasks.add(probe(kj::addRef(session)));
+  if (!session.isLive()) return;
+  auto& connection = KJ_ASSERT_NONNULL(candidate);
+  auto speaks = connection.channel->speaks().then([&session](bool speaks) {
+    if (speaks) session.abandon(kj::str("the peer has a new session"));
+  });
+  connection.watching = speaks.attach(kj::addRef(session)).eagerlyEvaluate(nullptr);
 }
 
-const PublicIdentity& PeerLink::knownAs() const {
-  return running == nullptr ? target : openedBy;
-}
-
-// Whether the running session's peer is still there, now that the same peer has connected again.
+// Whether the running session's peer is still there.
 kj::Promise<void> PeerLink::probe(kj::Own<Session> session) {
   auto answered = kj::evalNow([&] { return session->ping(nullptr); })
                       .then([](kj::Array<kj::byte>) { return true; }, [](kj::Exception&&) { return false; })
@@ -96,8 +106,9 @@ kj::Promise<void> PeerLink::probe(kj::Own<Session> session) {
   }
 }
 
-void PeerLink::supersede(Incoming connection, CloseReason reason, uint64_t auditId) {
+void PeerLink::supersede(Connection connection, CloseReason reason, uint64_t auditId) {
   counts.superseded++;
+  connection.watching = nullptr;
   tasks.add(closeChannel(kj::mv(connection.channel), CloseMessage{reason, auditId}, context.timer));
 }
 
@@ -149,7 +160,7 @@ kj::Promise<void> PeerLink::revoke() {
 void PeerLink::endUntrusted(kj::StringPtr why) {
   auto rejected = [this](const PublicIdentity& identity) { return revoked || !trusted.accepts(identity); };
   bool sessionEnds = running != nullptr && rejected(openedBy);
-  bool candidateEnds = candidate.map([&](Incoming& c) { return rejected(c.proven); }).orDefault(false);
+  bool candidateEnds = candidate.map([&](Connection& c) { return rejected(c.proven); }).orDefault(false);
   untrusted = phase == Phase::DIALING && (untrusted || revoked);
   if (!revoked && !sessionEnds && !candidateEnds && !untrusted) return;
   auto auditId = context.audit.append(trusted.name, "", "revoke", CallStatus::UNAUTHENTICATED, 0);
@@ -185,7 +196,7 @@ kj::Promise<void> PeerLink::step() {
   KJ_IF_MAYBE (c, candidate) {
     auto incoming = kj::mv(*c);
     candidate = nullptr;
-    co_await run(kj::mv(incoming), Role::RESPONDER);
+    co_await run(kj::mv(incoming));
     co_return;
   }
   auto dialled = co_await dial();
@@ -194,7 +205,7 @@ kj::Promise<void> PeerLink::step() {
       supersede(kj::mv(*connection));
     } else {
       dropCandidate();
-      co_await run(kj::mv(*connection), Role::INITIATOR);
+      co_await run(kj::mv(*connection));
     }
   }
 }
@@ -225,7 +236,7 @@ void PeerLink::setIdle(kj::StringPtr why) {
   setState(State::IDLE, lastFailure.size() == 0 ? kj::str(why) : kj::str(why, "; before: ", lastFailure));
 }
 
-kj::Promise<kj::Maybe<PeerLink::Incoming>> PeerLink::dial() {
+kj::Promise<kj::Maybe<PeerLink::Connection>> PeerLink::dial() {
   phase = Phase::DIALING;
   untrusted = false;
   counts.dials++;
@@ -233,9 +244,8 @@ kj::Promise<kj::Maybe<PeerLink::Incoming>> PeerLink::dial() {
   auto route = KJ_ASSERT_NONNULL(routes.next());
   bool denied = false;
   setState(State::DIALING, kj::str("dials ", route.to));
-  auto attempt = dialAttempt(route.over, route.to, denied).catch_([](kj::Exception&& exception) -> HandshakeResult {
-    return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(exception.getDescription())};
-  });
+  auto attempt = dialer.dial(route, target, context.limits.connectTimeout, denied,
+                             [this, to = route.to] { setState(State::HANDSHAKING, kj::str("handshake with ", to)); });
   auto yielded = yield.wait().then([]() -> HandshakeResult {
     return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the dial was given up")};
   });
@@ -244,13 +254,10 @@ kj::Promise<kj::Maybe<PeerLink::Incoming>> PeerLink::dial() {
   KJ_SWITCH_ONEOF(result) {
     KJ_CASE_ONEOF(done, HandshakeDone) {
       routes.worked();
-      co_return Incoming{kj::mv(done.channel), kj::mv(done.peer)};
+      co_return Connection{kj::mv(done.channel), kj::mv(done.peer), Role::INITIATOR};
     }
     KJ_CASE_ONEOF(failure, HandshakeFailure) {
       if (candidate == nullptr) noteDialFailure(failure.what, denied);
-      if (failure.kind == HandshakeFailure::Kind::BAD_IDENTITY) {
-        context.audit.append(trusted.name, "", "handshake", CallStatus::UNAUTHENTICATED, 0);
-      }
     }
   }
   co_return nullptr;
@@ -262,41 +269,64 @@ kj::Promise<HandshakeResult> PeerLink::whenMovedFrom(SocketAddress address) {
   co_return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the peer is no longer at ", address)};
 }
 
-kj::Promise<HandshakeResult> PeerLink::dialAttempt(Transport& over, SocketAddress to, bool& denied) {
-  auto tooLong = context.timer.afterDelay(context.limits.connectTimeout).then([]() -> Transport::Dialed {
-    return DialFailure{kj::str("no answer")};
-  });
-  auto dialled = co_await over.dial(to).exclusiveJoin(kj::mv(tooLong));
-  KJ_SWITCH_ONEOF(dialled) {
-    KJ_CASE_ONEOF(failure, DialFailure) {
-      denied = failure.denied;
-      co_return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str(to, ": ", failure.reason)};
-    }
-    KJ_CASE_ONEOF(stream, kj::Own<kj::AsyncIoStream>) {
-      setState(State::HANDSHAKING, kj::str("handshake with ", to));
-      context.observer.onConnection(trusted.name, to.address, true);
-      co_return co_await initiateHandshake(kj::mv(stream), context.own, ExpectedPeer::of(target), context.timer,
-                                           context.entropy, context.limits.records);
-    }
-  }
-  KJ_UNREACHABLE;
-}
-
-kj::Promise<void> PeerLink::run(Incoming connection, Role ourRole) {
+kj::Promise<void> PeerLink::run(Connection connection) {
+  connection.watching = nullptr;
   phase = Phase::RUNNING;
-  role = ourRole;
+  role = connection.role;
   openedBy = kj::mv(connection.proven);
   setState(State::HANDSHAKING, "authenticated; waits for the first pong");
   context.observer.onAuthenticated(trusted.name);
   auto started = context.timer.now();
   auto muxRole = role == Role::INITIATOR ? MuxRole::INITIATOR : MuxRole::RESPONDER;
   auto session = kj::refcounted<Session>(
-      kj::mv(connection.channel), muxRole, *this, context.timer, [this] { onLive(); }, context.limits.session);
+      kj::mv(connection.channel), muxRole, requests, context.timer, [this] { onLive(); }, context.limits.session);
   running = kj::addRef(*session);
   KJ_DEFER(context.proxy.endSession(trusted.name));  // also when the link itself goes
   auto end = co_await session->run();
   running = nullptr;
+  takeUndecided();
   noteEnd(end, context.timer.now() - started >= context.limits.stableAfter);
+}
+
+// ---- the second dial
+
+kj::Maybe<kj::Promise<HandshakeResult>> PeerLink::dialAgain(kj::Duration connectTimeout) {
+  if (!trusted.dial || revoked) return nullptr;
+  KJ_IF_MAYBE (route, routes.next()) {
+    auto& peer = trusted.name;
+    KJ_LOG(INFO, "the peer announces itself and is silent in its session: dials again", peer, route->to);
+    lastDial = context.timer.now();
+    return dialQuietly(*route, connectTimeout);
+  }
+  return nullptr;
+}
+
+// The session goes on, and with it what this link says of itself.
+kj::Promise<HandshakeResult> PeerLink::dialQuietly(PeerRoutes::Choice route, kj::Duration connectTimeout) {
+  bool denied = false;
+  auto result = co_await dialer.dial(route, target, connectTimeout, denied, [] {});
+  if (result.is<HandshakeFailure>()) routes.failed(denied);
+  co_return result;
+}
+
+void PeerLink::onChosen(HandshakeDone connection) {
+  if (revoked || !trusted.accepts(connection.peer) || running == nullptr) return;
+  dropCandidate();
+  candidate = Connection{kj::mv(connection.channel), kj::mv(connection.peer), Role::INITIATOR};
+  KJ_ASSERT_NONNULL(running)->abandon(kj::str("the peer has lost this session"));
+}
+
+// The session has ended while the peer had not decided: then there is nothing to decide. Of two connections that of the
+// lower device id survives.
+void PeerLink::takeUndecided() {
+  auto undecided = secondDial.stop();
+  KJ_IF_MAYBE (own, undecided) {
+    Connection connection{kj::mv(own->channel), kj::mv(own->peer), Role::INITIATOR};
+    bool peerGoesFirst = candidate.map([&](Connection& c) { return isLowerThanUs(c.proven); }).orDefault(false);
+    if (revoked || !trusted.accepts(connection.proven) || peerGoesFirst) return supersede(kj::mv(connection));
+    dropCandidate();
+    candidate = kj::mv(connection);
+  }
 }
 
 void PeerLink::onLive() {
@@ -355,33 +385,6 @@ void PeerLink::setState(State state, kj::StringPtr reason) {
   currentReason = kj::str(reason);
   changes++;
   stateChanged.fire();
-}
-
-kj::Promise<RemoteReply> PeerLink::handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) {
-  return context.proxy.handle(caller(), service, frame);
-}
-
-MuxAdmission PeerLink::admitStream(kj::StringPtr name) {
-  KJ_IF_MAYBE (exporter, exporterFor(name)) return exporter->mayOpen(caller(), name);
-  auto decision = context.proxy.mayOpenStream(caller(), name);
-  return {decision.allowed, decision.auditId, decision.served};
-}
-
-size_t PeerLink::recheckStreams() {
-  KJ_IF_MAYBE (session, running) {
-    return (*session)->mux().recheck([this](kj::StringPtr name) -> MuxAdmission {
-      KJ_IF_MAYBE (exporter, exporterFor(name)) return exporter->mayKeep(caller(), name);
-      auto decision = context.proxy.mayKeepStream(caller(), name);
-      return {decision.allowed, decision.auditId};
-    });
-  }
-  return 0;
-}
-
-kj::Promise<void> PeerLink::serveStream(kj::Own<MuxStream> stream) {
-  auto name = kj::str(stream->name());
-  KJ_IF_MAYBE (exporter, exporterFor(name)) return exporter->serve(caller(), name, kj::mv(stream));
-  return context.proxy.serveStream(caller(), kj::mv(name), kj::mv(stream));
 }
 
 void PeerLink::taskFailed(kj::Exception&& exception) {

@@ -5,48 +5,25 @@
 //
 // Two connections at once: the dial of the node with the lower device id survives. A connection of the peer that comes
 // while a session lives is kept waiting while that session is probed: if the peer answers there, the new one is closed,
-// else it replaces the old one (the peer was restarted). So each end has one session, whichever way messages cross.
+// else it replaces the old one (the peer was restarted). A peer that already speaks on the new connection has no
+// session any more and is not waited for. So each end has one session, whichever way messages cross.
+//
+// A peer that announces itself while its session is silent may have been restarted: second-dial finds out.
 //
 // A peer that changes its key may be known by two identities for a time (trust-table). It is dialled as the one that it
 // announced last; the session remembers by which of them it was opened.
 #include "daemons/dsoftbusd/bus/answer-credit.h"
 #include "daemons/dsoftbusd/bus/backoff.h"
-#include "daemons/dsoftbusd/bus/bus-observer.h"
+#include "daemons/dsoftbusd/bus/link-context.h"
+#include "daemons/dsoftbusd/bus/peer-dialer.h"
+#include "daemons/dsoftbusd/bus/peer-requests.h"
 #include "daemons/dsoftbusd/bus/peer-routes.h"
-#include "daemons/dsoftbusd/policy/audit-log.h"
-#include "daemons/dsoftbusd/schema-rpc/rpc-export.h"
-#include "daemons/dsoftbusd/session/handshake.h"
-#include "daemons/dsoftbusd/session/session.h"
 #include "daemons/dsoftbusd/trust/trust-table.h"
 
 namespace nexus {
 
-struct LinkLimits {
-  kj::Duration firstDelay = 250 * kj::MILLISECONDS;  // before the second dial; doubles
-  kj::Duration largestDelay = 8 * kj::SECONDS;
-  kj::Duration connectTimeout = 10 * kj::SECONDS;  // for the transport to reach an address, before another is tried
-  kj::Duration refusedDelay = 30 * kj::SECONDS;    // after the peer said that it does not trust us
-  kj::Duration dialSpacing = 1 * kj::SECONDS;      // between dials that announcements bring forward
-  kj::Duration stableAfter = 5 * kj::SECONDS;      // a session that lived this long starts the delays over
-  kj::Duration probeTimeout = 2 * kj::SECONDS;     // for the old session to answer when the peer connects again
-  SessionLimits session{};
-  RecordLimits records{};
-};
-
-// What all links of a node share; outlives them.
-struct LinkContext {
-  const DeviceIdentity& own;
-  kj::Timer& timer;
-  Entropy& entropy;
-  RemoteProxy& proxy;
-  AuditLog& audit;
-  BusObserver& observer;
-  LinkLimits limits{};
-  kj::Maybe<RpcExporter&> exporter{};  // null: this node offers nothing
-};
-
 // Made with kj::refcounted.
-class PeerLink final : public kj::Refcounted, public RequestHandler, private kj::TaskSet::ErrorHandler {
+class PeerLink final : public kj::Refcounted, private SecondDial::Owner, private kj::TaskSet::ErrorHandler {
  public:
   PeerLink(LinkContext& context, TrustedPeer peer);
   ~PeerLink() noexcept(false);
@@ -77,7 +54,7 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
   void takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven);
 
   // By which identity the peer is known now: that of the session, else the one to be dialled.
-  const PublicIdentity& knownAs() const;
+  const PublicIdentity& knownAs() const { return running == nullptr ? target : openedBy; }
 
   idl::SessionState state() const { return currentState; }
   kj::StringPtr reason() const { return currentReason; }
@@ -94,26 +71,29 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
 
   // Asks the policy again about the streams that the peer has open; resets those that it does not allow any more. How
   // many.
-  size_t recheckStreams();
+  size_t recheckStreams() {
+    return running.map([this](kj::Own<Session>& session) { return requests.recheck(*session); }).orDefault(0);
+  }
 
-  // implements RequestHandler: the calls of the peer, whose name is now certain.
-  kj::Promise<RemoteReply> handle(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame) override;
-  MuxAdmission admitStream(kj::StringPtr name) override;
-  kj::Promise<void> serveStream(kj::Own<MuxStream> stream) override;
+  // What the peer's requests meet.
+  RequestHandler& handler() { return requests; }
 
   struct Counters {
     uint64_t dials = 0, dialFailures = 0, incoming = 0, live = 0, superseded = 0;
   };
   const Counters& counters() const { return counts; }
+  const SecondDial::Counters& doubts() const { return secondDial.counters(); }
 
  private:
   enum class Phase { WAITING, DIALING, RUNNING };
   enum class Role { INITIATOR, RESPONDER };
 
   // A connection, handshake done, and who the peer proved to be.
-  struct Incoming {
+  struct Connection {
     kj::Own<RecordChannel> channel;
     PublicIdentity proven;
+    Role role;                             // of this node
+    kj::Promise<void> watching = nullptr;  // of the channel
   };
 
   LinkContext& context;
@@ -138,43 +118,47 @@ class PeerLink final : public kj::Refcounted, public RequestHandler, private kj:
   Counters counts;
 
   kj::Maybe<kj::Own<Session>> running;
-  PublicIdentity openedBy;        // of the running session
-  kj::Maybe<Incoming> candidate;  // of the peer, waiting for the decision
-  Signal wake;                    // something that the loop waits for
-  Signal yield;                   // the dial under way is to be given up
-  Signal moved;                   // the peer is no longer where we dial it
+  PublicIdentity openedBy;          // of the running session
+  kj::Maybe<Connection> candidate;  // waits for the decision
+  Signal wake;                      // something that the loop waits for
+  Signal yield;                     // the dial under way is to be given up
+  Signal moved;                     // the peer is no longer where we dial it
   Signal loopEnd;
   bool loopEnded = false;
-  kj::TaskSet tasks;           // probes, closing of superseded connections
+  kj::TaskSet tasks;  // probes, closing of superseded connections
+  PeerRequests requests;
+  PeerDialer dialer;
+  SecondDial secondDial;
   kj::Promise<void> loopTask;  // last: uses the rest
 
   // The running session's peer: authenticated only while its key is accepted, so that what still arrives in the turn of
   // the event loop in which that ended is refused.
   RemoteCaller caller() const { return {!revoked && trusted.accepts(openedBy), trusted.name, openedBy.deviceId}; }
-  kj::Maybe<RpcExporter&> exporterFor(kj::StringPtr streamName) const {
-    if (RpcExporter::isForCalls(streamName)) return context.exporter;
-    return nullptr;
-  }
   kj::Promise<void> loop();
   kj::Promise<void> waitForWork();
   kj::Promise<void> step();
-  kj::Promise<kj::Maybe<Incoming>> dial();
-  kj::Promise<HandshakeResult> dialAttempt(Transport& over, SocketAddress to, bool& denied);
+  kj::Promise<kj::Maybe<Connection>> dial();
   kj::Promise<HandshakeResult> whenMovedFrom(SocketAddress address);
-  kj::Promise<void> run(Incoming connection, Role role);
+  kj::Promise<HandshakeResult> dialQuietly(PeerRoutes::Choice route, kj::Duration connectTimeout);
+  kj::Promise<void> run(Connection connection);
+  void waitForDecision(Session& session);
+  void takeUndecided();
   kj::Promise<void> whenLoopEnded();
   kj::Promise<void> probe(kj::Own<Session> session);
   void noteEnd(const SessionEnd& end, bool stable);
   void noteDialFailure(kj::StringPtr what, bool denied);
   void onLive();
-  bool isLowerThanUs(const PublicIdentity& peer) const;
+  bool isLowerThanUs(const PublicIdentity& peer) const { return peer.deviceId < context.own.deviceId(); }
   void endUntrusted(kj::StringPtr why);
-  void supersede(Incoming connection, CloseReason reason = CloseReason::SUPERSEDED, uint64_t auditId = 0);
+  void supersede(Connection connection, CloseReason reason = CloseReason::SUPERSEDED, uint64_t auditId = 0);
   void dropCandidate();
   void bringForward();
   void setIdle(kj::StringPtr why);
   void setState(idl::SessionState state, kj::StringPtr reason);
 
+  kj::Maybe<kj::Promise<HandshakeResult>> dialAgain(kj::Duration connectTimeout) override;
+  void onSilence() override { answers.peerSilent(); }
+  void onChosen(HandshakeDone connection) override;
   void taskFailed(kj::Exception&& exception) override;
 };
 

@@ -14,7 +14,9 @@ RecordChannel::RecordChannel(kj::Own<kj::AsyncIoStream> stream, NoiseTransport k
       written(kj::Promise<void>(kj::READY_NOW).fork()) {}
 
 RecordChannel::~RecordChannel() noexcept(false) {
-  writes.cancel(KJ_EXCEPTION(DISCONNECTED, "the session has ended"));
+  auto why = KJ_EXCEPTION(DISCONNECTED, "the session has ended");
+  writes.cancel(why);
+  reads.cancel(why);
 }
 
 kj::Promise<void> RecordChannel::send(const SessionMessage& message) {
@@ -52,6 +54,31 @@ kj::Promise<void> RecordChannel::writeNext() {
 }
 
 kj::Promise<RecordChannel::Received> RecordChannel::receive() {
+  if (ahead == nullptr) return readNext();
+  return KJ_ASSERT_NONNULL(ahead).addBranch().then([this] {
+    ahead = nullptr;
+    auto result = kj::mv(KJ_ASSERT_NONNULL(readAhead));
+    readAhead = nullptr;
+    return result;
+  });
+}
+
+// A read that is under way is never dropped, only with the channel: it may have taken bytes.
+kj::Promise<bool> RecordChannel::speaks() {
+  if (ahead == nullptr) {
+    ahead = reads.wrap(readNext()).then([this](Received&& received) { readAhead = kj::mv(received); }).fork();
+  }
+  return KJ_ASSERT_NONNULL(ahead).addBranch().then(
+      [this] {
+        auto message = KJ_ASSERT_NONNULL(readAhead).tryGet<Message>();
+        if (message == nullptr) return false;
+        auto parsed = tryParseSessionMessage(KJ_ASSERT_NONNULL(message).type, KJ_ASSERT_NONNULL(message).body);
+        return !parsed.map([](SessionMessage& m) { return m.is<CloseMessage>(); }).orDefault(false);
+      },
+      [](kj::Exception&&) { return false; });
+}
+
+kj::Promise<RecordChannel::Received> RecordChannel::readNext() {
   for (;;) {
     auto next = receiver.next();
     KJ_IF_MAYBE (result, next) {

@@ -44,6 +44,10 @@ class RecordChannel {
   // ends in the middle of a record is a fault. One caller at a time.
   kj::Promise<Received> receive();
 
+  // Whether the peer goes on: its next record is there, and is no close record. False once it has closed or ended, or
+  // the stream has failed. What came is for the next receive(). While no receive() waits.
+  kj::Promise<bool> speaks();
+
   // No more sending: our FIN, after everything sent.
   kj::Promise<void> finish();
 
@@ -67,7 +71,12 @@ class RecordChannel {
   };
   kj::Maybe<kj::Own<Batch>> next;  // sealed, and its write has not begun
 
+  kj::Maybe<kj::ForkedPromise<void>> ahead;  // a record is read ahead
+  kj::Maybe<Received> readAhead;             // it was
+  kj::Canceler reads;                        // of what is read ahead
+
   kj::Promise<void> writeNext();
+  kj::Promise<Received> readNext();
 };
 
 // Sends a close record and ends the connection, within a second.

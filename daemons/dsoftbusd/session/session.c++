@@ -36,7 +36,9 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
              kj::Array<kj::byte> memory) { return channel->sendRecord(type, head, payload, kj::mv(memory)); }));
   end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed());
   stop(end);  // nothing is read or answered any more, however long the close record takes
-  KJ_IF_MAYBE (order, closeOrder) co_await sendClose(CloseMessage{order->reason, order->auditId});
+  KJ_IF_MAYBE (order, closeOrder) {
+    KJ_IF_MAYBE (reason, order->reason) co_await sendClose(CloseMessage{*reason, order->auditId});
+  }
   co_return SessionEnd{kj::str(end.why), end.peerReason, end.peerAuditId};
 }
 
@@ -186,6 +188,12 @@ SessionEnd Session::fault(kj::String why) {
 void Session::close(CloseReason reason, kj::String why, uint64_t auditId) {
   if (ended || closeOrder != nullptr) return;
   closeOrder = CloseOrder{reason, kj::mv(why), auditId};
+  closeOrdered.fire();
+}
+
+void Session::abandon(kj::String why) {
+  if (ended || closeOrder != nullptr) return;
+  closeOrder = CloseOrder{nullptr, kj::mv(why)};
   closeOrdered.fire();
 }
 

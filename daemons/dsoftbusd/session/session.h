@@ -65,6 +65,9 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   // record with the id of this node's audit record, if there is one. Nothing when it has ended.
   void close(CloseReason reason, kj::String why, uint64_t auditId = 0);
 
+  // The same without a close record: the peer does not have this session any more.
+  void abandon(kj::String why);
+
   bool isLive() const { return live && !ended; }
   bool hasEnded() const { return ended; }
 
@@ -75,6 +78,9 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   // Never more than callTimeout. A session that the peer closes as unauthenticated answers with that status; any other
   // end is DISCONNECTED.
   kj::Promise<RemoteReply> call(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame);
+
+  // Since when nothing of the peer has arrived.
+  kj::Duration silence() const { return keepAlive.silence(timer.now()); }
 
   // The streams of this session.
   Mux& mux() { return *streams; }
@@ -97,7 +103,7 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   uint64_t lateAnswers = 0;
 
   struct CloseOrder {
-    CloseReason reason;
+    kj::Maybe<CloseReason> reason;  // null: no close record
     kj::String why;
     uint64_t auditId = 0;
   };
