@@ -1,5 +1,7 @@
 #include "daemons/dsoftbusd/schema-rpc/rpc-rules.h"
 
+#include "libs/nexus-net-os/rpc/known-kinds.h"
+
 namespace nexus {
 
 namespace {
@@ -19,11 +21,6 @@ kj::String noCapabilities() {
 
 kj::String notAllowed(capnp::rpc::Message::Which which) {
   return kj::str("message type ", uint16_t(which), " of rpc.capnp: only data crosses between nodes");
-}
-
-// The library takes the number as it comes, and its printer looks it up in a table of the known ones.
-bool isKnownKind(capnp::rpc::Exception::Reader exception) {
-  return exception.getType() <= capnp::rpc::Exception::Type::UNIMPLEMENTED;
 }
 
 kj::Maybe<kj::String> checkAbort(capnp::rpc::Exception::Reader exception) {

@@ -1,8 +1,11 @@
 #include "libs/nexus-net-os/rpc/cap-transport.h"
 
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize-async.h>
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <kj/debug.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -114,6 +117,61 @@ TEST_CASE("the bootstrap object of a connection that has ended fails its calls, 
     }
     client.onDisconnect().wait(f.io.waitScope);
   }
+}
+
+// The other end of a connection, by hand.
+struct Raw {
+  kj::AsyncIoContext& io;
+  capnp::AsyncCapabilityMessageStream messages;
+  kj::Own<capnp::MessageReader> last;
+
+  Raw(kj::AsyncIoContext& io, kj::AsyncCapabilityStream& stream) : io(io), messages(stream) {}
+
+  capnp::rpc::Message::Reader read() {
+    last = messages.readMessage().wait(io.waitScope);
+    return last->getRoot<capnp::rpc::Message>();
+  }
+  template <typename Fill>
+  void write(Fill&& fill) {
+    capnp::MallocMessageBuilder builder;
+    fill(builder.initRoot<capnp::rpc::Message>());
+    messages.writeMessage(builder).wait(io.waitScope);
+  }
+};
+constexpr auto FIFTH_KIND = static_cast<capnp::rpc::Exception::Type>(4);
+
+TEST_CASE("an exception of a fifth kind from a server ends the connection, and callers see one of the four") {
+  Fixture f;
+  auto pipe = f.io.provider->newCapabilityPipe();
+  Raw server(f.io, *pipe.ends[0]);
+  CapConnection client(kj::mv(pipe.ends[1]));
+  auto pending = client.bootstrap().castAs<idl::Attachment>().startRequest().send().then(
+      [](auto&&) { return kj::str("an answer"); }, [](kj::Exception&& e) { return kj::str(e); });
+  server.read();
+  auto id = server.read().getCall().getQuestionId();
+  server.write([&](capnp::rpc::Message::Builder m) {
+    auto answer = m.initReturn();
+    answer.setAnswerId(id);
+    answer.initException().setType(FIFTH_KIND);
+  });
+  auto said = pending.wait(f.io.waitScope);
+  INFO(said.cStr());
+  CHECK(strstr(said.cStr(), "disconnected: ") != nullptr);
+  CHECK(strstr(said.cStr(), "an exception of an unknown kind") != nullptr);
+  client.onDisconnect().wait(f.io.waitScope);
+}
+
+TEST_CASE("an exception of a fifth kind from a client ends its connection") {
+  Fixture f;
+  CapServer server(f.factory());
+  auto pipe = f.io.provider->newCapabilityPipe();
+  Raw client(f.io, *pipe.ends[1]);
+  server.accept(kj::mv(pipe.ends[0]));
+  client.write([](capnp::rpc::Message::Builder m) { m.initAbort().setType(FIFTH_KIND); });
+  auto answer = client.read();
+  REQUIRE(answer.isAbort());
+  CHECK(strstr(answer.getAbort().getReason().cStr(), "an exception of an unknown kind") != nullptr);
+  CHECK(answer.getAbort().getType() == capnp::rpc::Exception::Type::FAILED);
 }
 
 TEST_CASE("a connection above the bound is closed and counted") {

@@ -4,6 +4,8 @@
 #include <kj/debug.h>
 #include <sys/socket.h>
 
+#include "libs/nexus-net-os/rpc/known-kinds.h"
+
 namespace nexus {
 
 namespace {
@@ -43,7 +45,8 @@ void CapServer::accept(kj::Own<kj::AsyncCapabilityStream> connection) {
 kj::Promise<void> CapServer::serve(kj::Own<kj::AsyncCapabilityStream> connection) {
   connections++;
   KJ_DEFER(connections--);
-  capnp::TwoPartyVatNetwork network(*connection, limits.maxFdsPerMessage, capnp::rpc::twoparty::Side::SERVER,
+  KnownKindStream messages(*connection);
+  capnp::TwoPartyVatNetwork network(messages, limits.maxFdsPerMessage, capnp::rpc::twoparty::Side::SERVER,
                                     readerOptions(limits));
   auto rpc = capnp::makeRpcServer(network, factory(peerCredentials(*connection)));
   rpc.setFlowLimit(limits.flowLimitBytes / sizeof(capnp::word));
@@ -64,6 +67,7 @@ void CapServer::taskFailed(kj::Exception&& exception) {
 
 struct CapConnection::Impl {
   kj::Own<kj::AsyncCapabilityStream> stream;
+  KnownKindStream messages;
   capnp::TwoPartyVatNetwork network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
   // Asked for once. An RpcSystem that has lost its connection would make a second one over the stream that is already
@@ -72,7 +76,8 @@ struct CapConnection::Impl {
 
   Impl(kj::Own<kj::AsyncCapabilityStream> s, const RpcLimits& limits)
       : stream(kj::mv(s)),
-        network(*stream, limits.maxFdsPerMessage, capnp::rpc::twoparty::Side::CLIENT, readerOptions(limits)),
+        messages(*stream),
+        network(messages, limits.maxFdsPerMessage, capnp::rpc::twoparty::Side::CLIENT, readerOptions(limits)),
         rpc(capnp::makeRpcClient(network)),
         root(askForRoot(rpc)) {}
 
