@@ -46,6 +46,8 @@ struct NetCounters {
 
 class NetNode final : public kj::Refcounted {
  public:
+  static constexpr size_t STREAM_BUFFER = 128 << 10;  // bytes
+
   // Without `lowLevel` there are no descriptors to hand out: openStream and mint are UNIMPLEMENTED.
   NetNode(LwipStack& stack, kj::Maybe<kj::LowLevelAsyncIoProvider&> lowLevel, NetLimits limits = {})
       : stack(stack), lowLevel(lowLevel), limits(limits) {}
@@ -55,6 +57,9 @@ class NetNode final : public kj::Refcounted {
   const NetLimits limits;  // of each client
 
   kj::Maybe<DhcpClient&> dhcp;  // once the node gets its address that way
+  // Where bytes of any stream are for the moment between two calls; never across one that waits.
+  kj::Array<kj::byte> streamBuffer = kj::heapArray<kj::byte>(STREAM_BUFFER);
+
   NetCounters counters;
   ClientQuota::Counters quotaCounters;
 };

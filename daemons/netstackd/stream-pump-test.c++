@@ -66,6 +66,31 @@ TEST_CASE("a reader that stops stops the writer, with a bounded amount in betwee
   f.clock.run(kj::mv(writing));
 }
 
+TEST_CASE("streams that wait for their peers at the same time keep their bytes apart") {
+  NetFixture f;
+  auto client = f.newClient(), peer = f.newClient();
+  auto listener = f.listen(f.managerOf(*peer), "*:7000");
+  constexpr int STREAMS = 6;
+  kj::Own<kj::AsyncIoStream> near[STREAMS], far[STREAMS];
+  kj::Array<kj::byte> data[STREAMS];
+  kj::Promise<void> writing[STREAMS] = {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+  for (int i = 0; i < STREAMS; i++) {
+    near[i] = streamOf(f, f.connect(f.managerOf(*client), "10.42.0.10:7000"));
+    far[i] = streamOf(f, f.call(listener.acceptRequest()).getSocket());
+    data[i] = pattern(3000000 + 1111 * i, 40 * i);
+  }
+  for (int i = 0; i < STREAMS; i++) {
+    writing[i] = near[i]
+                     ->write(data[i].begin(), data[i].size())
+                     .then([&near, i] { near[i]->shutdownWrite(); })
+                     .eagerlyEvaluate(nullptr);
+  }
+  for (auto& each : writing) CHECK(f.clock.stays(each));
+  kj::Promise<kj::Array<kj::byte>> reading[STREAMS] = {readAll(*far[0]), readAll(*far[1]), readAll(*far[2]),
+                                                       readAll(*far[3]), readAll(*far[4]), readAll(*far[5])};
+  for (int i = 0; i < STREAMS; i++) CHECK(f.clock.run(kj::mv(reading[i])) == data[i]);
+}
+
 TEST_CASE("one side through a descriptor, the other through calls") {
   NetFixture f;
   auto client = f.newClient();

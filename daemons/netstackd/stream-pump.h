@@ -35,6 +35,7 @@ size_t takeReceived(TcpConn& conn, kj::ArrayPtr<kj::byte> out);
 
 // Until both directions have ended, the connection or the client's end is gone, or the client's end was closed and the
 // linger limit has passed.
+// `stream` is a Unix socket.
 kj::Promise<void> pumpStream(kj::Own<NetNode> node, kj::Own<SharedConn> conn, kj::Own<kj::AsyncIoStream> stream);
 
 }  // namespace nexus

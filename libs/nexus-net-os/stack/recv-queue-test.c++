@@ -57,6 +57,28 @@ TEST_CASE("bytes come out in the order in which they went in, whatever the piece
   CHECK(f.stack.counters().heapBytesNow == before);  // what nobody took is freed too
 }
 
+TEST_CASE("many pieces are seen at once, as many as asked for, from where the first was left") {
+  QueueFixture f;
+  RecvQueue queue;
+  kj::ArrayPtr<const kj::byte> pieces[4];
+  CHECK(queue.pieces(pieces) == 0);
+  queue.push(f.chain({1000, 600, 2000}));
+  queue.consume(990);
+  REQUIRE(queue.pieces(pieces) == 3);
+  CHECK(pieces[0].size() == 10);
+  CHECK(pieces[1].size() == 600);
+  CHECK(pieces[2].size() == 2000);
+  kj::byte expected = kj::byte(990);
+  for (auto piece : kj::arrayPtr(pieces, 3)) {
+    for (kj::byte b : piece) REQUIRE(b == expected++);
+  }
+  CHECK(queue.pieces(kj::arrayPtr(pieces, 2)) == 2);
+  queue.consume(10 + 600 + 1);
+  REQUIRE(queue.pieces(pieces) == 1);
+  CHECK(pieces[0].size() == 1999);
+  CHECK(pieces[0].begin() == queue.front().begin());
+}
+
 TEST_CASE("small pieces are joined, large ones are kept as they are") {
   QueueFixture f;
   RecvQueue queue;

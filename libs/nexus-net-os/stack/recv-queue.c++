@@ -61,6 +61,16 @@ kj::ArrayPtr<const kj::byte> RecvQueue::front() const {
   return kj::arrayPtr(start + item.offset, start + item.buffer->len);
 }
 
+size_t RecvQueue::pieces(kj::ArrayPtr<kj::ArrayPtr<const kj::byte>> out) const {
+  size_t count = 0;
+  for (auto& item : queue) {
+    if (count == out.size()) break;
+    auto* start = static_cast<const kj::byte*>(item.buffer->payload);
+    out[count++] = kj::arrayPtr(start + item.offset, start + item.buffer->len);
+  }
+  return count;
+}
+
 void RecvQueue::consume(size_t count) {
   KJ_REQUIRE(count <= bytes, "more than was received");
   bytes -= count;

@@ -26,6 +26,10 @@ class RecvQueue {
   // The first contiguous bytes, valid until consume() or push(); empty when there is nothing.
   kj::ArrayPtr<const kj::byte> front() const;
 
+  // The first bytes in as many pieces as there are and fit into `out`; returns how many. Each stays valid until it is
+  // consumed.
+  size_t pieces(kj::ArrayPtr<kj::ArrayPtr<const kj::byte>> out) const;
+
   // Frees the first `count` bytes; at most size().
   void consume(size_t count);
 

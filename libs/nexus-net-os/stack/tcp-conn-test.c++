@@ -309,6 +309,35 @@ TEST_CASE("a write waits while the peer's window is shut, and probes it") {
   CHECK(f.far.received.asPtr() == data.asPtr());
 }
 
+TEST_CASE("room for many bytes is waited for until there is as much, and a lost connection ends the wait") {
+  TcpFixture f;
+  auto conn = f.connected();
+  size_t whole = conn->writableBytes();
+  CHECK(whole >= 128 << 10);
+  f.sim.run(conn->whenWritable(32768));
+  f.far.acknowledge = false;
+  auto data = f.randomBytes(whole);
+  CHECK(conn->tryWrite(data) == whole);
+  CHECK(conn->writableBytes() == 0);
+  auto little = conn->whenWritable(), much = conn->whenWritable(32768);
+  f.sim.settle();
+  CHECK(!little.poll(f.sim.waitScope));
+  auto first = f.far.fields();
+  first.acknowledgement = f.far.stackIsn + 1 + 1460;
+  f.far.sendRaw(first);
+  f.sim.run(kj::mv(little));
+  CHECK(conn->writableBytes() == 1460);
+  CHECK(!much.poll(f.sim.waitScope));
+  f.far.acknowledge = true;
+  f.sim.run(kj::mv(much));
+  CHECK(conn->writableBytes() >= 32768);
+  f.sim.advance(5 * kj::SECONDS);
+  CHECK(f.far.received.asPtr() == data.asPtr());
+  conn->abort();
+  CHECK(conn->writableBytes() == 0);
+  CHECK_THROWS_AS(f.sim.run(conn->whenWritable(32768)), kj::Exception);
+}
+
 TEST_CASE("lost data is sent again after one, then two, then four seconds") {
   TcpFixture f;
   auto conn = f.connected();

@@ -253,10 +253,14 @@ bool TcpConn::canWrite() const {
   return pcb != nullptr && !starved && tcp_sndbuf(pcb) > 0 && tcp_sndqueuelen(pcb) < TCP_SND_QUEUELEN;
 }
 
-kj::Promise<void> TcpConn::whenWritable() {
+size_t TcpConn::writableBytes() const {
+  return canWrite() ? pcb->snd_buf : 0;  // tcp_sndbuf() stops at 65535
+}
+
+kj::Promise<void> TcpConn::whenWritable(size_t bytes) {
+  KJ_REQUIRE(bytes <= TCP_SND_BUF / 4, "more than a send buffer is sure to take", bytes);
   requireAlive();
-  if (canWrite()) return kj::READY_NOW;
-  return writable.wait();
+  while (writableBytes() < bytes) co_await writable.wait();
 }
 
 size_t TcpConn::tryWrite(kj::ArrayPtr<const kj::byte> data) {

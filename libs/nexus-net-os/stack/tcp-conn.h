@@ -58,6 +58,9 @@ class TcpConn final : private LwipStack::Member {
   // consume().
   kj::ArrayPtr<const kj::byte> peek();
 
+  // The first received bytes in several pieces, as many as there are and fit into `out`; returns how many.
+  size_t peekPieces(kj::ArrayPtr<kj::ArrayPtr<const kj::byte>> out) { return received.pieces(out); }
+
   // Takes `bytes` (at most what was received) and opens the window by as much.
   void consume(size_t bytes);
 
@@ -77,8 +80,11 @@ class TcpConn final : private LwipStack::Member {
 
   // sending ----
 
-  // Resolves when tryWrite() would accept something, or fails as DISCONNECTED.
-  kj::Promise<void> whenWritable();
+  // Resolves when tryWrite() would accept `bytes` (at most 64 KiB), or fails as DISCONNECTED.
+  kj::Promise<void> whenWritable(size_t bytes = 1);
+
+  // Bytes that tryWrite() would accept now, as long as the stack has memory; 0 when the connection is gone.
+  size_t writableBytes() const;
 
   // Accepts a prefix of `data` (copied) and starts sending it; returns its length, 0 when the send buffer is full.
   // DISCONNECTED when the connection is gone, FAILED after shutdownWrite().
