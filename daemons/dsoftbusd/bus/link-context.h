@@ -2,6 +2,7 @@
 // What the links of a node share, and the times and bounds of each: values and references, made once by whoever makes
 // the bus. Knows nothing of how a link works.
 #include "daemons/dsoftbusd/bus/bus-observer.h"
+#include "daemons/dsoftbusd/bus/dial-plan.h"
 #include "daemons/dsoftbusd/bus/second-dial.h"
 #include "daemons/dsoftbusd/policy/audit-log.h"
 #include "daemons/dsoftbusd/schema-rpc/rpc-export.h"
@@ -11,12 +12,8 @@
 namespace nexus {
 
 struct LinkLimits {
-  kj::Duration firstDelay = 250 * kj::MILLISECONDS;  // before the second dial; doubles
-  kj::Duration largestDelay = 8 * kj::SECONDS;
+  DialTimes dial{};
   kj::Duration connectTimeout = 10 * kj::SECONDS;  // for the transport to reach an address, before another is tried
-  kj::Duration refusedDelay = 30 * kj::SECONDS;    // after the peer said that it does not trust us
-  kj::Duration dialSpacing = 1 * kj::SECONDS;      // between dials that announcements bring forward
-  kj::Duration stableAfter = 5 * kj::SECONDS;      // a session that lived this long starts the delays over
   kj::Duration probeTimeout = 2 * kj::SECONDS;     // for the old session to answer when the peer connects again
   DoubtTimes doubt{};                              // of a session whose peer announces itself
   SessionLimits session{};

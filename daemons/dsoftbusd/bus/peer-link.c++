@@ -9,11 +9,7 @@ using State = idl::SessionState;
 PeerLink::PeerLink(LinkContext& context, TrustedPeer peer)
     : context(context),
       trusted(kj::mv(peer)),
-      target(trusted.identity.clone()),
-      routes(trusted.address),
-      backoff(context.limits.firstDelay, context.limits.largestDelay),
-      notBefore(context.timer.now()),
-      lastDial(context.timer.now() - context.limits.dialSpacing),
+      plan(trusted, context.limits.dial, context.timer.now()),
       tasks(*this),
       requests(context, [this] { return caller(); }),
       dialer(context, trusted.name),
@@ -26,34 +22,22 @@ PeerLink::~PeerLink() noexcept(false) = default;
 // ---- what the link is told
 
 void PeerLink::setTransport(size_t link, kj::Maybe<Transport&> transport) {
-  routes.setTransport(link, transport);
-  if (transport != nullptr) {
-    backoff.reset();
-    notBefore = context.timer.now();
-  }
+  plan.setTransport(link, transport, context.timer.now());
   wake.fire();
 }
 
 void PeerLink::setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> heard) {
-  bool sameKey = deviceId == target.deviceId;
-  if (heard.size() == 0 && !sameKey) return;  // the peer announces another key by now
-  targetHeard = heard.size() > 0;
-  if (!sameKey) target = KJ_ASSERT_NONNULL(trusted.find(deviceId)).clone();
-  bool changed = routes.setHeard(heard);
-  if (changed) moved.fire();
+  auto news = plan.setHeard(trusted, deviceId, heard);
+  if (news.ways) moved.fire();
   if (heard.size() == 0) return;
-  changed = changed || !sameKey;
   // A peer that announces itself is worth a dial, except when it has just said that it does not want us.
-  if (changed || currentState != State::REFUSED) bringForward();
+  if (news.anything || currentState != State::REFUSED) {
+    plan.bringForward(context.timer.now());
+    wake.fire();
+  }
   KJ_IF_MAYBE (session, running) {
     if ((*session)->isLive()) secondDial.doubt(**session);
   }
-}
-
-void PeerLink::bringForward() {
-  auto earliest = kj::max(context.timer.now(), lastDial + context.limits.dialSpacing);
-  if (earliest < notBefore) notBefore = earliest;
-  wake.fire();
 }
 
 void PeerLink::takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven) {
@@ -127,18 +111,12 @@ void PeerLink::update(const TrustedPeer& entry) {
   if (entry == trusted) return;
   trusted.identity = entry.identity.clone();
   trusted.dial = entry.dial;
-  routes.setFixed(entry.address);
   trusted.address = entry.address;
   trusted.paired = entry.paired;
   trusted.previous = nullptr;
   KJ_IF_MAYBE (p, entry.previous) trusted.previous = PreviousIdentity{p->identity.clone(), p->until};
-  if (!trusted.accepts(target)) {
-    target = trusted.identity.clone();
-    targetHeard = false;
-    routes.setHeard(nullptr);  // those of a device which is not the peer any more
+  if (plan.setEntry(trusted, context.timer.now())) {
     lastFailure = nullptr;
-    backoff.reset();
-    notBefore = context.timer.now();
     untrusted = phase == Phase::DIALING;
   }
   endUntrusted("the trust table has another key of this peer");
@@ -158,9 +136,8 @@ kj::Promise<void> PeerLink::revoke() {
 
 // Ends whatever was opened, or is being opened, by a key that is not accepted any more: all of it, once revoked.
 void PeerLink::endUntrusted(kj::StringPtr why) {
-  auto rejected = [this](const PublicIdentity& identity) { return revoked || !trusted.accepts(identity); };
-  bool sessionEnds = running != nullptr && rejected(openedBy);
-  bool candidateEnds = candidate.map([&](Connection& c) { return rejected(c.proven); }).orDefault(false);
+  bool sessionEnds = running != nullptr && isRejected(openedBy);
+  bool candidateEnds = candidate.map([&](Connection& c) { return isRejected(c.proven); }).orDefault(false);
   untrusted = phase == Phase::DIALING && (untrusted || revoked);
   if (!revoked && !sessionEnds && !candidateEnds && !untrusted) return;
   auto auditId = context.audit.append(trusted.name, "", "revoke", CallStatus::UNAUTHENTICATED, 0);
@@ -196,7 +173,12 @@ kj::Promise<void> PeerLink::step() {
   KJ_IF_MAYBE (c, candidate) {
     auto incoming = kj::mv(*c);
     candidate = nullptr;
-    co_await run(kj::mv(incoming));
+    // It may have waited for long: whoever was trusted when it came need not be so now.
+    if (isRejected(incoming.proven)) {
+      supersede(kj::mv(incoming), CloseReason::UNAUTHENTICATED);
+    } else {
+      co_await run(kj::mv(incoming));
+    }
     co_return;
   }
   auto dialled = co_await dial();
@@ -214,17 +196,17 @@ kj::Promise<void> PeerLink::step() {
 kj::Promise<void> PeerLink::waitForWork() {
   for (;;) {
     if (candidate != nullptr || revoked) co_return;
-    if (!routes.hasLink()) {
+    if (!plan.routes().hasLink()) {
       setIdle("the network stack is not there");
     } else if (!trusted.dial) {
       setIdle("waits for the peer to dial");
-    } else if (routes.next() == nullptr) {
-      setIdle(routes.isKnown() ? "the link over which the peer was heard is not there"
-                               : "no announcement of the peer is known");
-    } else if (context.timer.now() >= notBefore) {
+    } else if (plan.routes().next() == nullptr) {
+      setIdle(plan.routes().isKnown() ? "the link over which the peer was heard is not there"
+                                      : "no announcement of the peer is known");
+    } else if (context.timer.now() >= plan.due()) {
       co_return;
     } else {
-      co_await wake.wait().exclusiveJoin(context.timer.atTime(notBefore));
+      co_await wake.wait().exclusiveJoin(context.timer.atTime(plan.due()));
       continue;
     }
     co_await wake.wait();
@@ -240,11 +222,11 @@ kj::Promise<kj::Maybe<PeerLink::Connection>> PeerLink::dial() {
   phase = Phase::DIALING;
   untrusted = false;
   counts.dials++;
-  lastDial = context.timer.now();
-  auto route = KJ_ASSERT_NONNULL(routes.next());
+  plan.begun(context.timer.now());
+  auto route = KJ_ASSERT_NONNULL(plan.routes().next());
   bool denied = false;
   setState(State::DIALING, kj::str("dials ", route.to));
-  auto attempt = dialer.dial(route, target, context.limits.connectTimeout, denied,
+  auto attempt = dialer.dial(route, plan.target(), context.limits.connectTimeout, denied,
                              [this, to = route.to] { setState(State::HANDSHAKING, kj::str("handshake with ", to)); });
   auto yielded = yield.wait().then([]() -> HandshakeResult {
     return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the dial was given up")};
@@ -253,7 +235,7 @@ kj::Promise<kj::Maybe<PeerLink::Connection>> PeerLink::dial() {
   if (untrusted) co_return nullptr;  // even if the handshake was done in the same moment
   KJ_SWITCH_ONEOF(result) {
     KJ_CASE_ONEOF(done, HandshakeDone) {
-      routes.worked();
+      plan.reached();
       co_return Connection{kj::mv(done.channel), kj::mv(done.peer), Role::INITIATOR};
     }
     KJ_CASE_ONEOF(failure, HandshakeFailure) {
@@ -265,7 +247,7 @@ kj::Promise<kj::Maybe<PeerLink::Connection>> PeerLink::dial() {
 
 // Until announcements say that the peer is elsewhere; the address may take long to prove dead.
 kj::Promise<HandshakeResult> PeerLink::whenMovedFrom(SocketAddress address) {
-  while (routes.contains(address)) co_await moved.wait();
+  while (plan.routes().contains(address)) co_await moved.wait();
   co_return HandshakeFailure{HandshakeFailure::Kind::CLOSED, kj::str("the peer is no longer at ", address)};
 }
 
@@ -285,17 +267,17 @@ kj::Promise<void> PeerLink::run(Connection connection) {
   auto end = co_await session->run();
   running = nullptr;
   takeUndecided();
-  noteEnd(end, context.timer.now() - started >= context.limits.stableAfter);
+  noteEnd(end, context.timer.now() - started);
 }
 
 // ---- the second dial
 
 kj::Maybe<kj::Promise<HandshakeResult>> PeerLink::dialAgain(kj::Duration connectTimeout) {
   if (!trusted.dial || revoked) return nullptr;
-  KJ_IF_MAYBE (route, routes.next()) {
+  KJ_IF_MAYBE (route, plan.routes().next()) {
     auto& peer = trusted.name;
     KJ_LOG(INFO, "the peer announces itself and is silent in its session: dials again", peer, route->to);
-    lastDial = context.timer.now();
+    plan.begun(context.timer.now());
     return dialQuietly(*route, connectTimeout);
   }
   return nullptr;
@@ -304,13 +286,13 @@ kj::Maybe<kj::Promise<HandshakeResult>> PeerLink::dialAgain(kj::Duration connect
 // The session goes on, and with it what this link says of itself.
 kj::Promise<HandshakeResult> PeerLink::dialQuietly(PeerRoutes::Choice route, kj::Duration connectTimeout) {
   bool denied = false;
-  auto result = co_await dialer.dial(route, target, connectTimeout, denied, [] {});
-  if (result.is<HandshakeFailure>()) routes.failed(denied);
+  auto result = co_await dialer.dial(route, plan.target(), connectTimeout, denied, [] {});
+  if (result.is<HandshakeFailure>()) plan.missed(denied);
   co_return result;
 }
 
 void PeerLink::onChosen(HandshakeDone connection) {
-  if (revoked || !trusted.accepts(connection.peer) || running == nullptr) return;
+  if (isRejected(connection.peer) || running == nullptr) return;
   dropCandidate();
   candidate = Connection{kj::mv(connection.channel), kj::mv(connection.peer), Role::INITIATOR};
   KJ_ASSERT_NONNULL(running)->abandon(kj::str("the peer has lost this session"));
@@ -323,7 +305,7 @@ void PeerLink::takeUndecided() {
   KJ_IF_MAYBE (own, undecided) {
     Connection connection{kj::mv(own->channel), kj::mv(own->peer), Role::INITIATOR};
     bool peerGoesFirst = candidate.map([&](Connection& c) { return isLowerThanUs(c.proven); }).orDefault(false);
-    if (revoked || !trusted.accepts(connection.proven) || peerGoesFirst) return supersede(kj::mv(connection));
+    if (isRejected(connection.proven) || peerGoesFirst) return supersede(kj::mv(connection));
     dropCandidate();
     candidate = kj::mv(connection);
   }
@@ -339,34 +321,28 @@ void PeerLink::onLive() {
   context.observer.onLive(trusted.name);
 }
 
-void PeerLink::noteEnd(const SessionEnd& end, bool stable) {
+void PeerLink::noteEnd(const SessionEnd& end, kj::Duration lived) {
   auto& peer = trusted.name;
   KJ_LOG(INFO, "session ended", peer, end.why);
   lastFailure = kj::str(end.why);
   answers.sessionEnded();
-  if (stable) backoff.reset();
   KJ_IF_MAYBE (reason, end.peerReason) {
     if (*reason == CloseReason::UNAUTHENTICATED) {
-      notBefore = context.timer.now() + context.limits.refusedDelay;
+      plan.refused(context.timer.now());
       setState(State::REFUSED,
                kj::str("the peer does not trust this node's key (audit record ", end.peerAuditId, " there)"));
       return;
     }
   }
-  notBefore = context.timer.now() + backoff.next();
+  plan.sessionEnded(lived, context.timer.now());
   setState(State::BACKOFF, end.why);
 }
 
 void PeerLink::noteDialFailure(kj::StringPtr what, bool denied) {
   counts.dialFailures++;
-  routes.failed(denied);
+  plan.failed(trusted, denied, context.timer.now());
   lastFailure = kj::str(what);
-  notBefore = context.timer.now() + backoff.next();
   setState(State::BACKOFF, what);
-  // Nobody says by which of its keys the peer goes: each is tried in turn.
-  KJ_IF_MAYBE (p, trusted.previous) {
-    if (!targetHeard) target = (target.deviceId == trusted.identity.deviceId ? p->identity : trusted.identity).clone();
-  }
 }
 
 // ---- the rest

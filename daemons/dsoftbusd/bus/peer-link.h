@@ -1,7 +1,7 @@
 #pragma once
-// The one session with one trusted peer, for as long as that is trusted: dials with back-off, takes over connections
-// that the peer made, keeps exactly one of two, and says in which state it is and why. Owned by the bus. Knows nothing
-// of discovery (it is told addresses) and of how connections are accepted.
+// The one session with one trusted peer, for as long as that is trusted: dials when the plan says so (dial-plan), takes
+// over connections that the peer made, keeps exactly one of two, and says in which state it is and why. Owned by the
+// bus. Knows nothing of discovery (it is told addresses) and of how connections are accepted.
 //
 // Two connections at once: the dial of the node with the lower device id survives. A connection of the peer that comes
 // while a session lives is kept waiting while that session is probed: if the peer answers there, the new one is closed,
@@ -13,11 +13,10 @@
 // A peer that changes its key may be known by two identities for a time (trust-table). It is dialled as the one that it
 // announced last; the session remembers by which of them it was opened.
 #include "daemons/dsoftbusd/bus/answer-credit.h"
-#include "daemons/dsoftbusd/bus/backoff.h"
+#include "daemons/dsoftbusd/bus/dial-plan.h"
 #include "daemons/dsoftbusd/bus/link-context.h"
 #include "daemons/dsoftbusd/bus/peer-dialer.h"
 #include "daemons/dsoftbusd/bus/peer-requests.h"
-#include "daemons/dsoftbusd/bus/peer-routes.h"
 #include "daemons/dsoftbusd/trust/trust-table.h"
 
 namespace nexus {
@@ -54,13 +53,13 @@ class PeerLink final : public kj::Refcounted, private SecondDial::Owner, private
   void takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven);
 
   // By which identity the peer is known now: that of the session, else the one to be dialled.
-  const PublicIdentity& knownAs() const { return running == nullptr ? target : openedBy; }
+  const PublicIdentity& knownAs() const { return running == nullptr ? plan.target() : openedBy; }
 
   idl::SessionState state() const { return currentState; }
   kj::StringPtr reason() const { return currentReason; }
 
   // This node's own network policy forbids every address of the peer: no session can come of dialling it.
-  bool isDenied() const { return routes.allDenied(); }
+  bool isDenied() const { return plan.routes().allDenied(); }
 
   // Grows with each change of state or reason.
   uint32_t generation() const { return changes; }
@@ -97,16 +96,11 @@ class PeerLink final : public kj::Refcounted, private SecondDial::Owner, private
   };
 
   LinkContext& context;
-  TrustedPeer trusted;       // its name never changes: calls under way refer to it
-  PublicIdentity target;     // one of those that are accepted: the one to dial
-  bool targetHeard = false;  // an announcement says that the peer is this one
+  TrustedPeer trusted;  // its name never changes: calls under way refer to it
   bool revoked = false;
   bool untrusted = false;  // the dial under way is for an identity that is not accepted any more
 
-  PeerRoutes routes;
-  Backoff backoff;
-  kj::TimePoint notBefore, lastDial;
-
+  DialPlan plan;
   Phase phase = Phase::WAITING;
   Role role = Role::INITIATOR;  // of the running session
   idl::SessionState currentState = idl::SessionState::IDLE;
@@ -133,7 +127,7 @@ class PeerLink final : public kj::Refcounted, private SecondDial::Owner, private
 
   // The running session's peer: authenticated only while its key is accepted, so that what still arrives in the turn of
   // the event loop in which that ended is refused.
-  RemoteCaller caller() const { return {!revoked && trusted.accepts(openedBy), trusted.name, openedBy.deviceId}; }
+  RemoteCaller caller() const { return {!isRejected(openedBy), trusted.name, openedBy.deviceId}; }
   kj::Promise<void> loop();
   kj::Promise<void> waitForWork();
   kj::Promise<void> step();
@@ -145,14 +139,14 @@ class PeerLink final : public kj::Refcounted, private SecondDial::Owner, private
   void takeUndecided();
   kj::Promise<void> whenLoopEnded();
   kj::Promise<void> probe(kj::Own<Session> session);
-  void noteEnd(const SessionEnd& end, bool stable);
+  void noteEnd(const SessionEnd& end, kj::Duration lived);
   void noteDialFailure(kj::StringPtr what, bool denied);
   void onLive();
   bool isLowerThanUs(const PublicIdentity& peer) const { return peer.deviceId < context.own.deviceId(); }
+  bool isRejected(const PublicIdentity& proven) const { return revoked || !trusted.accepts(proven); }
   void endUntrusted(kj::StringPtr why);
   void supersede(Connection connection, CloseReason reason = CloseReason::SUPERSEDED, uint64_t auditId = 0);
   void dropCandidate();
-  void bringForward();
   void setIdle(kj::StringPtr why);
   void setState(idl::SessionState state, kj::StringPtr reason);
 
