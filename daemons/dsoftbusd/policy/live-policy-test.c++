@@ -38,6 +38,22 @@ TEST_CASE("a dry run decides nothing: each difference is told and counted, and w
   CHECK(policy.generation() == 1);
 }
 
+TEST_CASE("whether any rule names a service is compared with a dry run too") {
+  LivePolicy policy(kj::arr(rule("a", "rpc:x", "get"), rule("a", "rpc:y", "get")),
+                    kj::arr(rule("a", "rpc:y", "put"), rule("a", "rpc:z", "get")));
+  auto allowed = policy.decideNamed("a", "rpc:x");
+  CHECK(allowed.allowed);
+  CHECK(allowed.dryRun == DryRunVerdict::WOULD_DENY);
+  CHECK(policy.decideNamed("a", "rpc:y").allowed);
+  CHECK(policy.decideNamed("a", "rpc:y").dryRun == DryRunVerdict::SAME);
+  auto denied = policy.decideNamed("a", "rpc:z");
+  CHECK_FALSE(denied.allowed);
+  CHECK(denied.dryRun == DryRunVerdict::WOULD_ALLOW);
+  CHECK(policy.decideNamed("b", "rpc:z").dryRun == DryRunVerdict::SAME);
+  CHECK(policy.counters().wouldAllow == 1);
+  CHECK(policy.counters().wouldDeny == 1);
+}
+
 TEST_CASE("an empty candidate is a dry run of denying everything; none is no dry run, and the counters go on") {
   LivePolicy policy(kj::arr(rule("a", "samgrd", "resolve-status")), kj::Array<PolicyRule>());
   CHECK(policy.decide("a", "samgrd", "resolve-status").dryRun == DryRunVerdict::WOULD_DENY);

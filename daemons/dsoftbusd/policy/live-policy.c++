@@ -25,10 +25,11 @@ LivePolicy::LivePolicy(kj::Array<PolicyRule> rules, kj::Maybe<kj::Array<PolicyRu
   setCandidate(kj::mv(candidate));
 }
 
-LivePolicy::Decision LivePolicy::decide(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation) {
-  Decision decision{table.allows(peer, service, operation), DryRunVerdict::SAME};
+template <typename Ask>
+LivePolicy::Decision LivePolicy::compare(Ask&& ask) {
+  Decision decision{ask(table), DryRunVerdict::SAME};
   KJ_IF_MAYBE (c, beside) {
-    bool would = c->table.allows(peer, service, operation);
+    bool would = ask(c->table);
     if (would && !decision.allowed) {
       counts.wouldAllow++;
       decision.dryRun = DryRunVerdict::WOULD_ALLOW;
@@ -38,6 +39,14 @@ LivePolicy::Decision LivePolicy::decide(kj::StringPtr peer, kj::StringPtr servic
     }
   }
   return decision;
+}
+
+LivePolicy::Decision LivePolicy::decide(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation) {
+  return compare([&](const ProxyPolicy& policy) { return policy.allows(peer, service, operation); });
+}
+
+LivePolicy::Decision LivePolicy::decideNamed(kj::StringPtr peer, kj::StringPtr service) {
+  return compare([&](const ProxyPolicy& policy) { return policy.names(peer, service); });
 }
 
 bool LivePolicy::allows(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation) const {

@@ -28,6 +28,9 @@ class LivePolicy {
   // Decides one call or opening of a stream; counts a difference of the candidate.
   Decision decide(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation);
 
+  // The same of whether any rule names that service to that peer.
+  Decision decideNamed(kj::StringPtr peer, kj::StringPtr service);
+
   // Asks only.
   bool allows(kj::StringPtr peer, kj::StringPtr service, kj::StringPtr operation) const;
   bool names(kj::StringPtr peer, kj::StringPtr service) const { return table.names(peer, service); }
@@ -59,6 +62,9 @@ class LivePolicy {
   kj::Maybe<Candidate> beside;
   uint32_t currentGeneration = 1;
   Counters counts;
+
+  template <typename Ask>
+  Decision compare(Ask&& ask);
 };
 
 }  // namespace nexus

@@ -141,8 +141,9 @@ StreamDecision RemoteProxy::mayOpenCalls(const RemoteCaller& caller, kj::StringP
   } else if (!rate.tryTake(caller.name, timer.now())) {
     verdict = CallStatus::RATE_LIMITED;
   } else if (found == CallStatus::OK) {
-    decidedBy = {policy.generation(), DryRunVerdict::SAME};
-    if (!policy.names(caller.name, service)) verdict = CallStatus::DENIED;
+    auto decision = policy.decideNamed(caller.name, service);
+    decidedBy = {policy.generation(), decision.dryRun};
+    if (!decision.allowed) verdict = CallStatus::DENIED;
   }
   counts[uint16_t(verdict)]++;
   return {verdict == CallStatus::OK, audit.append(caller.name, service, operation, verdict, 0, decidedBy)};
