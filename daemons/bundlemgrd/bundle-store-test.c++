@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "libs/nexus-net-os/testing/temporary-store.h"
 #include "libs/oslite-frames/bundle-image.h"
 
 namespace nexus {
@@ -17,23 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // A store of its own in a fresh folder.
-struct Fixture {
-  fs::path root;
-
-  Fixture() {
-    char folder[] = "/tmp/bundle-store.XXXXXX";
-    KJ_REQUIRE(mkdtemp(folder) != nullptr);
-    root = folder;
-    file("system/1.0.0/build.prop", "ro.nexus.build=dev\n");
-  }
-  ~Fixture() { fs::remove_all(root); }
-
-  void file(kj::StringPtr path, kj::StringPtr content) {
-    auto full = root / path.cStr();
-    fs::create_directories(full.parent_path());
-    std::ofstream(full, std::ios::binary) << content.cStr();
-  }
-
+struct Fixture : TemporaryStore {
   void link(kj::StringPtr path, kj::StringPtr target) {
     auto full = root / path.cStr();
     fs::create_directories(full.parent_path());
@@ -83,10 +68,10 @@ TEST_CASE("the seed store lists one bundle, and its image holds its one file") {
 
 TEST_CASE("bundles come by name and version, files by path, folders included") {
   Fixture f;
-  f.file("app/2.0/b", "2");
-  f.file("app/1.0/lib/z", "z");
-  f.file("app/1.0/lib/a", "a");
-  f.file("app/1.0/bin", "bin");
+  f.write("app/2.0/b", "2");
+  f.write("app/1.0/lib/z", "z");
+  f.write("app/1.0/lib/a", "a");
+  f.write("app/1.0/bin", "bin");
   CHECK(f.listed() == "app/1.0 app/2.0 system/1.0.0");
   CHECK(f.imagePaths() == "app/1.0/bin app/1.0/lib/a app/1.0/lib/z app/2.0/b system/1.0.0/build.prop");
 }
@@ -95,7 +80,7 @@ TEST_CASE("every call reads the disk as it is then") {
   Fixture f;
   auto store = f.store();
   CHECK(store.list().bundles.size() == 1);
-  f.file("app/1.0/x", "x");
+  f.write("app/1.0/x", "x");
   CHECK(store.list().bundles.size() == 2);
   fs::remove_all(f.root / "system");
   CHECK(store.list().bundles.size() == 1);
@@ -135,7 +120,7 @@ TEST_CASE("a link anywhere in a bundle leaves that bundle out, and only that one
   }
   SUBCASE("to a file of the same bundle") {
     Fixture f;
-    f.file("app/1.0/real", "x");
+    f.write("app/1.0/real", "x");
     f.link("app/1.0/alias", "real");
     CHECK(f.refused() == "app: app/1.0/alias is a symbolic link");
   }
@@ -149,7 +134,7 @@ TEST_CASE("a link anywhere in a bundle leaves that bundle out, and only that one
 TEST_CASE("what stands beside the bundles and is none is left out by itself") {
   Fixture f;
   f.link("evil", "/etc");
-  f.file(".git/x", "x");
+  f.write(".git/x", "x");
   CHECK(f.listed() == "system/1.0.0");
   CHECK(f.refused() == ".git: .git has a name that is not allowed; evil: evil is a symbolic link");
   CHECK(f.imagePaths() == "system/1.0.0/build.prop");
@@ -157,29 +142,29 @@ TEST_CASE("what stands beside the bundles and is none is left out by itself") {
 
 TEST_CASE("pipes, sockets and hidden or odd names leave a bundle out") {
   Fixture f;
-  f.file("app/1.0/x", "x");
+  f.write("app/1.0/x", "x");
   SUBCASE("a pipe is not waited for") {
     KJ_SYSCALL(mkfifo((f.root / "app/1.0/pipe").c_str(), 0600));
     CHECK(f.refused() == "app: app/1.0/pipe is neither file nor folder");
   }
   SUBCASE("a hidden file") {
-    f.file("app/1.0/.hidden", "x");
+    f.write("app/1.0/.hidden", "x");
     CHECK(f.refused() == "app: app/1.0/.hidden has a name that is not allowed");
   }
   SUBCASE("a name with a space") {
-    f.file("app/1.0/a b", "x");
+    f.write("app/1.0/a b", "x");
     CHECK(f.refused() == "app: app/1.0/a b has a name that is not allowed");
   }
   SUBCASE("a name with a backslash") {
-    f.file("app/1.0/..\\x", "x");
+    f.write("app/1.0/..\\x", "x");
     CHECK(f.listed() == "system/1.0.0");
   }
   SUBCASE("a file where a version should be") {
-    f.file("app/readme", "x");
+    f.write("app/readme", "x");
     CHECK(f.refused() == "app: app/readme is a file");
   }
   SUBCASE("a file where a bundle should be") {
-    f.file("readme", "x");
+    f.write("readme", "x");
     CHECK(f.refused() == "readme: readme is a file");
     CHECK(f.listed() == "app/1.0 system/1.0.0");
   }
@@ -187,8 +172,8 @@ TEST_CASE("pipes, sockets and hidden or odd names leave a bundle out") {
 
 TEST_CASE("the number of bundles is bounded") {
   Fixture f;
-  f.file("app/1.0/x", "x");
-  f.file("app/2.0/x", "x");
+  f.write("app/1.0/x", "x");
+  f.write("app/2.0/x", "x");
   CHECK(f.listed({.bundles = 3}) == "app/1.0 app/2.0 system/1.0.0");
   CHECK_THROWS(f.listed({.bundles = 2}));
   CHECK_THROWS(f.listed({.bundles = 1}));
@@ -196,8 +181,8 @@ TEST_CASE("the number of bundles is bounded") {
 
 TEST_CASE("the number of files is bounded over all bundles") {
   Fixture f;
-  f.file("app/1.0/x", "x");
-  f.file("app/1.0/y", "y");
+  f.write("app/1.0/x", "x");
+  f.write("app/1.0/y", "y");
   CHECK(f.store({.files = 3}).list().bundles.size() == 2);
   CHECK_THROWS(f.store({.files = 2}).list());
 }
@@ -215,7 +200,7 @@ TEST_CASE("the size of the image is bounded before anything is read") {
 
 TEST_CASE("depth and length of paths are bounded") {
   Fixture f;
-  f.file("app/1.0/a/b/c", "x");
+  f.write("app/1.0/a/b/c", "x");
   CHECK(f.listed({.depth = 2}) == "app/1.0 system/1.0.0");
   CHECK(f.refused({.depth = 1}) == "app: app/1.0/a/b lies too deep");
   CHECK(f.listed({.pathBytes = 10}) == "app/1.0 system/1.0.0");

@@ -9,6 +9,7 @@
 
 #include "libs/nexus-net-os/rpc/cap-reconnect.h"
 #include "libs/nexus-net-os/testing/daemon-process.h"
+#include "libs/nexus-net-os/testing/temporary-store.h"
 #include "libs/oslite-frames/bundle-image.h"
 #include "libs/oslite-frames/bundlemgr-frames.h"
 
@@ -17,24 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Bytes = kj::Array<kj::byte>;
-
-struct TemporaryStore {
-  fs::path root;
-
-  TemporaryStore() {
-    char folder[] = "/tmp/bundlemgrd.XXXXXX";
-    KJ_REQUIRE(mkdtemp(folder) != nullptr);
-    root = folder;
-    file("system/1.0.0/build.prop", "ro.nexus.build=dev\n");
-  }
-  ~TemporaryStore() { fs::remove_all(root); }
-
-  void file(kj::StringPtr path, kj::StringPtr content) {
-    auto full = root / path.cStr();
-    fs::create_directories(full.parent_path());
-    std::ofstream(full, std::ios::binary) << content.cStr();
-  }
-};
 
 // The calls of a client, whatever its capability runs over.
 struct Client {
@@ -80,8 +63,8 @@ void checkFault(const Bytes& reply, uint8_t op, bn::Status status) {
 
 TEST_CASE("list tells name, version, files and bytes of each bundle") {
   Fixture f;
-  f.store.file("app/2.1/bin/app", "four");
-  f.store.file("app/2.1/data", "x");
+  f.store.write("app/2.1/bin/app", "four");
+  f.store.write("app/2.1/data", "x");
   auto response = f.client().bundlemgr.listRequest().send().wait(f.io.waitScope);
   auto bundles = response.getBundles();
   REQUIRE(bundles.size() == 2);
@@ -109,14 +92,14 @@ TEST_CASE("LIST counts what the store holds now") {
   auto reply = f.client().listFrame();
   CHECK(reply.status == bn::Status::OK);
   CHECK(reply.count == 1);
-  f.store.file("app/1.0/x", "x");
+  f.store.write("app/1.0/x", "x");
   CHECK(f.client().listFrame().count == 2);
 }
 
 TEST_CASE("a query tells how many versions of a bundle there are and which is the last, as method and as frame") {
   Fixture f;
-  f.store.file("app/1.0/x", "x");
-  f.store.file("app/1.2/x", "x");
+  f.store.write("app/1.0/x", "x");
+  f.store.write("app/1.2/x", "x");
   struct {
     kj::StringPtr name, version;
     kj::uint installed;
@@ -194,9 +177,8 @@ TEST_CASE("a store above its bounds fails the methods and answers frames with UN
 
 TEST_CASE("the daemon serves its clients under its system call list") {
   TemporaryStore store;
-  auto config = kj::str(store.root.c_str(), ".toml");
-  std::ofstream(config.cStr()) << "[bundlemgrd]\nstore = \"" << store.root.c_str() << "\"\n";
-  KJ_DEFER(fs::remove(config.cStr()));
+  TemporaryFolder settings;
+  auto config = settings.write("config.toml", kj::str("[bundlemgrd]\nstore = \"", store.path(), "\"\n"));
   DaemonProcess daemon("daemons/bundlemgrd/bundlemgrd", {"bundlemgr-alice"_kj, "status-bundlemgrd"_kj},
                        {"--config"_kj, kj::StringPtr(config)});
   daemon.waitForLine("bundlemgrd: ready");
@@ -209,8 +191,7 @@ TEST_CASE("the daemon serves its clients under its system call list") {
   CHECK(KJ_ASSERT_NONNULL(bn::decodeImageReply(client.frame(bn::encodeFetchImage()))).status == bn::Status::OK);
   CHECK(client.bundlemgr.listRequest().send().wait(io.waitScope).getBundles().size() == 1);
   // The largest image crosses, by either method.
-  store.file("system/1.0.0/large.bin", "");
-  fs::resize_file(store.root / "system/1.0.0/large.bin", 16 * 1024 * 1024 - 4096);
+  store.writeZeros("system/1.0.0/large.bin", 16 * 1024 * 1024 - 4096);
   CHECK(client.bundlemgr.fetchImageRequest().send().wait(io.waitScope).getImage().size() > 16 * 1024 * 1024 - 4096);
   CHECK(KJ_ASSERT_NONNULL(bn::decodeImageReply(client.frame(bn::encodeFetchImage()))).status == bn::Status::OK);
   fs::remove(store.root / "system/1.0.0/large.bin");
@@ -228,10 +209,8 @@ TEST_CASE("the daemon serves its clients under its system call list") {
 }
 
 TEST_CASE("a store that is missing ends the start with its name and the remedy") {
-  TemporaryStore unused;  // for a name that no other run has
-  auto config = kj::str(unused.root.c_str(), ".toml");
-  std::ofstream(config.cStr()) << "[bundlemgrd]\nstore = \"/nonexistent/store\"\n";
-  KJ_DEFER(fs::remove(config.cStr()));
+  TemporaryFolder settings;
+  auto config = settings.write("config.toml", "[bundlemgrd]\nstore = \"/nonexistent/store\"\n");
   DaemonProcess daemon("daemons/bundlemgrd/bundlemgrd", {"bundlemgr-alice"_kj}, {"--config"_kj, kj::StringPtr(config)});
   CHECK(daemon.wait() == 1);
   CHECK(daemon.output().find("/nonexistent/store") != std::string::npos);

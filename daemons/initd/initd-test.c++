@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 #include "libs/nexus-net-os/vfio/vfio-kernel.h"
 
 namespace nexus {
@@ -30,13 +31,8 @@ class EmptySysfs final : public Sysfs {
   kj::Array<kj::String> list(kj::StringPtr) override { return nullptr; }
 };
 
-struct Folder {
-  char path[32] = "/tmp/nexus-XXXXXX";
-  Folder() {
-    KJ_REQUIRE(mkdtemp(path) != nullptr);
-    KJ_SYSCALL(mkdir(kj::str(path, "/unit-a").cStr(), 0700));
-  }
-  ~Folder() { kj::newDiskFilesystem()->getRoot().remove(kj::Path::parse(kj::StringPtr(path).slice(1))); }
+struct Folder : TemporaryFolder {
+  Folder() : TemporaryFolder(For::SOCKETS) { KJ_SYSCALL(mkdir(file("unit-a").cStr(), 0700)); }
 };
 
 kj::AsyncIoContext setUp() {
@@ -76,8 +72,8 @@ class Node {
     KJ_SYSCALL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
     port.emplace(io.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(ends[0])));
     harness = io.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(ends[1]));
-    initd =
-        kj::heap<Initd>(io, timer, kj::mv(args), services, devices, port, NodeGround{folder.path, folder.path, false});
+    initd = kj::heap<Initd>(io, timer, kj::mv(args), services, devices, port,
+                            NodeGround{folder.path(), folder.path(), false});
     running = initd->run().eagerlyEvaluate([](kj::Exception&& e) { FAIL_CHECK(kj::str(e).cStr()); });
   }
 
@@ -106,7 +102,7 @@ class Node {
 
   // Asks at the socket of the service `ping` who serves it; whoever does, now or later, says its process number.
   kj::Promise<kj::String> ask() {
-    auto path = kj::str("unix:", folder.path, "/ping.sock");
+    auto path = kj::str("unix:", folder.path(), "/ping.sock");
     auto address = io.provider->getNetwork().parseAddress(path).wait(io.waitScope);
     auto client = address->connect().wait(io.waitScope);
     auto answer = client->readAllText();

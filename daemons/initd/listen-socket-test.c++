@@ -9,21 +9,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "libs/nexus-net-os/testing/temporary-folder.h"
+
 namespace nexus {
 namespace {
 
-// A folder of our own; Unix socket paths are short.
-struct Folder {
-  char path[32] = "/tmp/nexus-XXXXXX";
-  Folder() { KJ_REQUIRE(mkdtemp(path) != nullptr); }
-  ~Folder() { rmdir(path); }
-};
-
 TEST_CASE("the socket is its client's alone, and takes a connection before anybody accepts") {
-  Folder folder;
-  auto path = kj::str(folder.path, "/nic.sock");
+  TemporaryFolder folder(TemporaryFolder::For::SOCKETS);
+  auto path = folder.file("nic.sock");
   auto listener = listenFor(path, getuid());
-  KJ_DEFER(unlink(path.cStr()));
   struct stat info;
   KJ_SYSCALL(lstat(path.cStr(), &info));
   CHECK(S_ISSOCK(info.st_mode));
@@ -40,10 +34,9 @@ TEST_CASE("the socket is its client's alone, and takes a connection before anybo
 }
 
 TEST_CASE("a path that is taken or too long is an error that names it") {
-  Folder folder;
-  auto path = kj::str(folder.path, "/x.sock");
+  TemporaryFolder folder(TemporaryFolder::For::SOCKETS);
+  auto path = folder.file("x.sock");
   auto listener = listenFor(path, getuid());
-  KJ_DEFER(unlink(path.cStr()));
   CHECK_THROWS_AS(listenFor(path, getuid()), kj::Exception);
   CHECK_THROWS_AS(listenFor(kj::str('/', kj::repeat('x', 120)), getuid()), kj::Exception);
 }

@@ -1,9 +1,10 @@
 #include "daemons/packagefsd/package-session.h"
 
 #include <doctest/doctest.h>
+#include <kj/debug.h>
 #include <sys/stat.h>
 
-#include "daemons/packagefsd/temporary-store.h"
+#include "libs/nexus-net-os/testing/temporary-store.h"
 
 namespace nexus {
 namespace {
@@ -133,7 +134,7 @@ TEST_CASE("a read at and past the end is OK with nothing") {
 TEST_CASE("what is read is the file as it was when it was opened") {
   Fixture f;
   auto handle = f.open(BUILD_PROP).handle;
-  f.store.file("system/1.0.0/build.prop", "changed");
+  f.store.write("system/1.0.0/build.prop", "changed");
   kj::String data;
   CHECK(f.read(handle, 0, 128, data) == Status::OK);
   CHECK(data == "ro.nexus.build=dev\n");
@@ -150,8 +151,8 @@ TEST_CASE("a folder has its kind and no size, and cannot be opened") {
 
 TEST_CASE("a file of 16384 bytes is opened, a larger one is OVERSIZED and still told about") {
   Fixture f;
-  f.store.fileOf("app/1/fits", pk::MAX_FILE_BYTES);
-  f.store.fileOf("app/1/large", pk::MAX_FILE_BYTES + 1);
+  f.store.writeZeros("app/1/fits", pk::MAX_FILE_BYTES);
+  f.store.writeZeros("app/1/large", pk::MAX_FILE_BYTES + 1);
   CHECK(f.open("pkg:/app/1/fits").status == Status::OK);
   CHECK(f.open("pkg:/app/1/large").status == Status::OVERSIZED);
   CHECK(f.stat("pkg:/app/1/large").size == pk::MAX_FILE_BYTES + 1);

@@ -1,11 +1,12 @@
 #include "daemons/packagefsd/packagefsd.h"
 
 #include <doctest/doctest.h>
+#include <kj/debug.h>
 #include <unistd.h>
 
-#include "daemons/packagefsd/temporary-store.h"
 #include "libs/nexus-net-os/rpc/cap-reconnect.h"
 #include "libs/nexus-net-os/testing/daemon-process.h"
+#include "libs/nexus-net-os/testing/temporary-store.h"
 
 namespace nexus {
 namespace {
@@ -75,7 +76,7 @@ TEST_CASE("the methods tell and read files, and refuse paths by the rules of the
   CHECK(c.stat("pkg:/../x") == Status::PATH_TRAVERSAL);
   CHECK(c.readFile("/etc/passwd", data) == Status::NON_PACKAGEFS_SCHEME);
   CHECK(c.readFile("pkg:/system", data) == Status::BAD_REQUEST);
-  f.store.fileOf("app/1/large", pk::MAX_FILE_BYTES + 1);
+  f.store.writeZeros("app/1/large", pk::MAX_FILE_BYTES + 1);
   CHECK(c.readFile("pkg:/app/1/large", data) == Status::OVERSIZED);
   CHECK(data == "");
 }
@@ -122,9 +123,8 @@ TEST_CASE("a frame of 512 bytes is looked at, a longer one fails the call") {
 
 TEST_CASE("the daemon serves its clients under its system call list") {
   TemporaryStore store;
-  auto config = kj::str(store.root.c_str(), ".toml");
-  std::ofstream(config.cStr()) << "[packagefsd]\nstore = \"" << store.root.c_str() << "\"\n";
-  KJ_DEFER(std::filesystem::remove(config.cStr()));
+  TemporaryFolder settings;
+  auto config = settings.write("config.toml", kj::str("[packagefsd]\nstore = \"", store.path(), "\"\n"));
   DaemonProcess daemon("daemons/packagefsd/packagefsd", {"packagefs-alice"_kj, "status-packagefsd"_kj},
                        {"--config"_kj, kj::StringPtr(config)});
   daemon.waitForLine("packagefsd: ready");
@@ -148,10 +148,8 @@ TEST_CASE("the daemon serves its clients under its system call list") {
 }
 
 TEST_CASE("a store that is missing ends the start with its name and the remedy") {
-  TemporaryStore unused;  // for a name that no other run has
-  auto config = kj::str(unused.root.c_str(), ".toml");
-  std::ofstream(config.cStr()) << "[packagefsd]\nstore = \"/nonexistent/store\"\n";
-  KJ_DEFER(std::filesystem::remove(config.cStr()));
+  TemporaryFolder settings;
+  auto config = settings.write("config.toml", "[packagefsd]\nstore = \"/nonexistent/store\"\n");
   DaemonProcess daemon("daemons/packagefsd/packagefsd", {"packagefs-alice"_kj}, {"--config"_kj, kj::StringPtr(config)});
   CHECK(daemon.wait() == 1);
   CHECK(daemon.output().find("/nonexistent/store") != std::string::npos);

@@ -1,11 +1,12 @@
 #include "daemons/statefsd/state-store.h"
 
 #include <doctest/doctest.h>
+#include <kj/debug.h>
 
 #include <fstream>
 
 #include "daemons/statefsd/state-record.h"
-#include "daemons/statefsd/temporary-folder.h"
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 
 namespace nexus {
 namespace {

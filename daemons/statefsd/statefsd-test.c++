@@ -1,13 +1,14 @@
 #include "daemons/statefsd/statefsd.h"
 
 #include <doctest/doctest.h>
+#include <kj/debug.h>
 #include <unistd.h>
 
 #include <fstream>
 
-#include "daemons/statefsd/temporary-folder.h"
 #include "libs/nexus-net-os/rpc/cap-reconnect.h"
 #include "libs/nexus-net-os/testing/daemon-process.h"
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 
 namespace nexus {
 namespace {
@@ -144,9 +145,8 @@ TEST_CASE("a damaged record and a disk that refuses make the daemon degraded, no
 
 TEST_CASE("the daemon keeps values over a restart, under its system call list") {
   TemporaryFolder folder;
-  auto config = kj::str(folder.root.c_str(), ".toml");
-  std::ofstream(config.cStr()) << "[statefsd]\nfolder = \"" << folder.root.c_str() << "\"\n";
-  KJ_DEFER(std::filesystem::remove(config.cStr()));
+  TemporaryFolder settings;
+  auto config = settings.write("config.toml", kj::str("[statefsd]\nfolder = \"", folder.path(), "\"\n"));
   auto io = kj::setupAsyncIo();
   auto& network = io.provider->getNetwork();
   kj::String value;
@@ -176,10 +176,8 @@ TEST_CASE("the daemon keeps values over a restart, under its system call list") 
 }
 
 TEST_CASE("a folder that is missing ends the start with its name and the remedy") {
-  TemporaryFolder unused;  // for a name that no other run has
-  auto config = kj::str(unused.root.c_str(), ".toml");
-  std::ofstream(config.cStr()) << "[statefsd]\nfolder = \"/nonexistent/state\"\n";
-  KJ_DEFER(std::filesystem::remove(config.cStr()));
+  TemporaryFolder settings;
+  auto config = settings.write("config.toml", "[statefsd]\nfolder = \"/nonexistent/state\"\n");
   DaemonProcess daemon("daemons/statefsd/statefsd", {"statefs-alice"_kj}, {"--config"_kj, kj::StringPtr(config)});
   CHECK(daemon.wait() == 1);
   CHECK(daemon.output().find("/nonexistent/state") != std::string::npos);

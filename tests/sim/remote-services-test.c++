@@ -6,10 +6,9 @@
 
 #include "daemons/bundlemgrd/bundlemgrd.h"
 #include "daemons/packagefsd/packagefsd.h"
-#include "daemons/packagefsd/temporary-store.h"
 #include "daemons/samgrd/samgrd.h"
 #include "daemons/statefsd/statefsd.h"
-#include "daemons/statefsd/temporary-folder.h"
+#include "libs/nexus-net-os/testing/temporary-store.h"
 #include "libs/oslite-frames/bundlemgr-frames.h"
 #include "libs/oslite-frames/samgr-frames.h"
 #include "libs/oslite-frames/statefs-gate.h"
@@ -180,7 +179,7 @@ TEST_CASE("remote_roundtrip_and_negative_handshake") {
 
 TEST_CASE("a query from another node tells version and count of one bundle") {
   Fixture f;
-  f.services.store.file("app/2.0/data", "x");
+  f.services.store.write("app/2.0/data", "x");
   for (auto name : {"system"_kj, "app"_kj, "nothing"_kj}) {
     auto bytes = f.mustCall(*f.a, "bundlemgrd", KJ_ASSERT_NONNULL(bn::tryEncodeQuery(name.asArray())));
     auto reply = KJ_ASSERT_NONNULL(bn::decodeQueryReply(bytes));

@@ -2,7 +2,8 @@
 
 #include <doctest/doctest.h>
 #include <kj/debug.h>
-#include <stdlib.h>
+
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 
 namespace nexus::vmtest {
 namespace {
@@ -63,8 +64,8 @@ TEST_CASE("folders on disk are pruned by what they say of themselves") {
 }
 
 TEST_CASE("a run that was killed counts as a failed one, and one that is under way is never removed") {
-  auto top = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/killed-XXXXXX");
-  REQUIRE(mkdtemp(top.begin()) != nullptr);
+  TemporaryFolder temporary;
+  auto top = temporary.path();
   kj::Vector<kj::Maybe<kj::AutoCloseFd>> alive;
   for (int i = 10; i < 10 + int(KEEP_FAILED) + 4; i++) {
     auto folder = kj::str(top, "/os2vm--", i);
@@ -84,7 +85,8 @@ TEST_CASE("a run that was killed counts as a failed one, and one that is under w
 }
 
 TEST_CASE("a fresh folder is ours, new each time, and a foreign place is refused") {
-  auto top = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/runs");
+  TemporaryFolder temporary;
+  auto top = temporary.file("runs");
   auto fresh = [&] {
     auto made = freshRunFolder(top, "os2vm");
     return kj::str(made.get<kj::String>());

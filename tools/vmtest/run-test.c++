@@ -5,10 +5,10 @@
 #include <kj/debug.h>
 #include <kj/encoding.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "libs/nexus-net-os/daemon/status-channel.h"
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 #include "tools/vmtest/diagnosis.h"
 #include "tools/vmtest/testing-frames.h"
 
@@ -23,12 +23,6 @@ bool has(kj::StringPtr text, kj::StringPtr part) {
     if (text.slice(i).startsWith(part)) return true;
   }
   return false;
-}
-
-kj::String tempFolder() {
-  auto path = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/run-XXXXXX");
-  KJ_ASSERT(mkdtemp(path.begin()) != nullptr);
-  return path;
 }
 
 kj::String readFile(kj::StringPtr path) {
@@ -118,7 +112,8 @@ struct Harness {
   }
   kj::String file(kj::StringPtr name) { return readFile(kj::str(folder, "/out/", name)); }
 
-  kj::String folder = tempFolder();
+  TemporaryFolder temporary;
+  kj::StringPtr folder = temporary.path();
   Profile profile;
   Options options;
   RunEnvironment environment;
@@ -461,8 +456,8 @@ TEST_CASE("the faults reach the guest they are meant for") {
 
 TEST_CASE("the acceleration probe believes a kernel that boots until it misses its root, and nothing less") {
   auto io = kj::setupAsyncIo();
-  auto folder = tempFolder();
-  auto script = kj::str(folder, "/script");
+  TemporaryFolder folder;
+  auto script = folder.file("script");
   auto cache = kj::newInMemoryDirectory(kj::nullClock());
   auto decide = [&](kj::StringPtr text, AccelChoice choice, bool cached) {
     writeFile(script, text);

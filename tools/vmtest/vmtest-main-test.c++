@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <kj/filesystem.h>
-#include <stdlib.h>
 #include <unistd.h>
 
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 #include "tools/vmtest/diagnosis.h"
 
 namespace nexus::vmtest {
@@ -26,8 +26,9 @@ struct Outcome {
 
 // The program with these arguments; what it prints on standard output.
 Outcome program(std::initializer_list<kj::StringPtr> args) {
-  auto path = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/out-XXXXXX");
-  kj::AutoCloseFd file(mkstemp(path.begin())), before(dup(STDOUT_FILENO));
+  TemporaryFolder folder;
+  auto path = folder.write("out", "");
+  kj::AutoCloseFd file(open(path.cStr(), O_RDWR | O_CLOEXEC)), before(dup(STDOUT_FILENO));
   KJ_SYSCALL(dup2(file, STDOUT_FILENO));
   kj::Vector<char*> argv;
   argv.add(const_cast<char*>("os2vm"));
@@ -40,8 +41,8 @@ Outcome program(std::initializer_list<kj::StringPtr> args) {
 }
 
 TEST_CASE("when the harness itself fails, --json still gives a summary on standard output") {
-  auto folder = kj::str(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/main-XXXXXX");
-  REQUIRE(mkdtemp(folder.begin()) != nullptr);
+  TemporaryFolder temporary;
+  auto folder = temporary.path();
   auto filesystem = kj::newDiskFilesystem();
   // A folder stands where the console's log has to go.
   auto out = filesystem->getRoot().openSubdir(kj::Path::parse(folder.slice(1)), kj::WriteMode::MODIFY);
@@ -53,7 +54,7 @@ TEST_CASE("when the harness itself fails, --json still gives a summary on standa
                  "--kernel"_kj,    script.asPtr(),
                  "--initrd"_kj,    "/bin/sh"_kj,
                  "--accel=tcg"_kj, "--out"_kj,
-                 folder.asPtr(),   json ? "--json"_kj : "--keep"_kj};
+                 folder,           json ? "--json"_kj : "--keep"_kj};
     auto outcome = program(args);
     CHECK(outcome.code == EXIT_UNEXPECTED);
     CHECK(has(outcome.out, "\"errorCode\": \"OS2VM_E_UNEXPECTED\"") == json);

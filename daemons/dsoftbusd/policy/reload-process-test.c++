@@ -17,6 +17,7 @@
 #include "libs/nexus-net-os/rpc/cap-transport.h"
 #include "libs/nexus-net-os/testing/daemon-process.h"
 #include "libs/nexus-net-os/testing/fixed-entropy.h"
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 #include "libs/oslite-frames/bundlemgr-frames.h"
 #include "tests/sim/sim-network.h"
 
@@ -68,25 +69,17 @@ class Stack final : public NetworkSource {
   kj::String node;
 };
 
-struct Folder {
-  char path[64] = "/tmp/reload-test.XXXXXX";
-  Folder() { KJ_ASSERT(mkdtemp(path) != nullptr); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  kj::String file(kj::StringPtr name) const { return kj::str(path, '/', name); }
-};
-
 // As an editor does: a new file in the place of the old one. Where the audit file is, is filled in.
-void replaceConfig(const Folder& folder, kj::StringPtr text) {
+void replaceConfig(const TemporaryFolder& folder, kj::StringPtr text) {
   std::string filled = text.cStr();
   auto at = filled.find("FOLDER");
-  if (at != std::string::npos) filled.replace(at, 6, folder.path);
-  std::ofstream(folder.file("new").cStr()) << filled;
-  KJ_SYSCALL(rename(folder.file("new").cStr(), folder.file("b.toml").cStr()));
+  if (at != std::string::npos) filled.replace(at, 6, folder.path().cStr());
+  KJ_SYSCALL(rename(folder.write("new", filled.c_str()).cStr(), folder.file("b.toml").cStr()));
 }
 
 class Machines {
  public:
-  Folder folder;
+  TemporaryFolder folder{TemporaryFolder::For::SOCKETS};
 
   Machines() {
     network.addNode("node-a", IpAddress::v4(10, 42, 0, 10));

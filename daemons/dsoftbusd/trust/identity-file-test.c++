@@ -9,19 +9,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libs/nexus-net-os/testing/temporary-folder.h"
+
 namespace nexus {
 namespace {
 
 struct TempFile {
-  char path[64] = "/tmp/identity-file-test-XXXXXX";
-  explicit TempFile(kj::StringPtr text, mode_t mode = 0600) {
-    int raw;
-    KJ_SYSCALL(raw = mkstemp(path));
-    kj::AutoCloseFd fd(raw);
-    kj::FdOutputStream(raw).write(text.begin(), text.size());
-    KJ_SYSCALL(fchmod(raw, mode));
+  TemporaryFolder folder;
+  kj::String path;
+  explicit TempFile(kj::StringPtr text, mode_t mode = 0600) : path(folder.write("identity", text)) {
+    KJ_SYSCALL(chmod(path.cStr(), mode));
   }
-  ~TempFile() { unlink(path); }
 };
 
 const auto SEED = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"_kj;
@@ -48,8 +46,8 @@ TEST_CASE("a missing file, a folder and anything but a seed are refused") {
   CHECK(refused("/nonexistent/identity", "is missing"));
   CHECK(refused("/proc/self", "not a regular file"));
   TempFile fifo("");
-  KJ_SYSCALL(unlink(fifo.path));
-  KJ_SYSCALL(mkfifo(fifo.path, 0600));
+  KJ_SYSCALL(unlink(fifo.path.cStr()));
+  KJ_SYSCALL(mkfifo(fifo.path.cStr(), 0600));
   CHECK(refused(fifo.path, "not a regular file"));
   TempFile shortSeed("0011");
   CHECK(refused(shortSeed.path, "64 hexadecimal digits"));
@@ -57,14 +55,8 @@ TEST_CASE("a missing file, a folder and anything but a seed are refused") {
   CHECK(refused(longSeed.path, "64 hexadecimal digits"));
 }
 
-struct TempFolder {
-  char path[64] = "/tmp/identity-file-test-XXXXXX";
-  TempFolder() { KJ_ASSERT(mkdtemp(path) != nullptr); }
-  ~TempFolder() {
-    unlink(file().cStr());
-    rmdir(path);
-  }
-  kj::String file() const { return kj::str(path, "/identity"); }
+struct TempFolder : TemporaryFolder {
+  kj::String file() const { return TemporaryFolder::file("identity"); }
 };
 
 TEST_CASE("a made file is its owner's alone whatever the umask, and reads back as the same seed") {
@@ -92,22 +84,21 @@ TEST_CASE("an existing file, a dangling link and a missing folder are refused an
   CHECK(strstr(KJ_ASSERT_NONNULL(wrong).sentence.cStr(), "exists and is not overwritten") != nullptr);
   CHECK(readIdentityFile(folder.file()).get<SecretBytes>().equals(seed));
 
-  auto target = kj::str(folder.path, "/target");
+  auto target = kj::str(folder.path(), "/target");
   unlink(folder.file().cStr());
   KJ_SYSCALL(symlink(target.cStr(), folder.file().cStr()));
   CHECK(createIdentityFile(folder.file(), seed) != nullptr);
   CHECK_FALSE(identityFileExists(target));
-  CHECK(createIdentityFile(kj::str(folder.path, "/no/identity"), seed) != nullptr);
+  CHECK(createIdentityFile(kj::str(folder.path(), "/no/identity"), seed) != nullptr);
 }
 
 TEST_CASE("a credential is read from the service's own folder, which a group may read and others may not") {
-  kj::String folder = kj::str(getenv("TEST_TMPDIR"), "/credentials-XXXXXX");
-  KJ_ASSERT(mkdtemp(folder.begin()) != nullptr);
+  TemporaryFolder folder;
   SecretBytes seed(SEED_BYTES);
   seed.expose()[0] = 7;
-  auto path = kj::str(folder, "/identity.key");
+  auto path = folder.file("identity.key");
   REQUIRE(createIdentityFile(path, seed) == nullptr);
-  auto read = [&](kj::StringPtr what) { return readIdentity(what, folder.asPtr()); };
+  auto read = [&](kj::StringPtr what) { return readIdentity(what, folder.path()); };
   KJ_SYSCALL(chmod(path.cStr(), 0440));
   auto got = read("credential:identity.key");
   REQUIRE(got.is<SecretBytes>());

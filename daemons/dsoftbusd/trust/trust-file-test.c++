@@ -7,17 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libs/nexus-net-os/testing/temporary-folder.h"
+
 namespace nexus {
 namespace {
 
 struct Fixture {
-  kj::String folder = kj::str(getenv("TEST_TMPDIR"), "/trust-XXXXXX");
-  kj::String path;
+  TemporaryFolder folder;
+  kj::String path = folder.file("paired");
 
-  Fixture() {
-    KJ_ASSERT(mkdtemp(folder.begin()) != nullptr);
-    path = kj::str(folder, "/paired");
-  }
   void write(kj::StringPtr at, kj::StringPtr text) {
     int raw = open(at.cStr(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     KJ_ASSERT(raw >= 0);
@@ -76,9 +74,8 @@ TEST_CASE("a file that others can reach, that is a link, or that is damaged is r
 
 TEST_CASE("a folder that is missing, or that others can write to, is refused with a sentence") {
   Fixture f;
-  CHECK_THROWS_WITH_AS(TrustFile(kj::str(f.folder, "/none/paired")), doctest::Contains("cannot be opened"),
-                       kj::Exception);
-  KJ_SYSCALL(chmod(f.folder.cStr(), 0777));
+  CHECK_THROWS_WITH_AS(TrustFile(f.folder.file("none/paired")), doctest::Contains("cannot be opened"), kj::Exception);
+  KJ_SYSCALL(chmod(f.folder.path().cStr(), 0777));
   CHECK_THROWS_WITH_AS(TrustFile(f.path.asPtr()), doctest::Contains("others can write"), kj::Exception);
 }
 
@@ -88,7 +85,7 @@ TEST_CASE("a file or folder of another user is refused, whatever its mode") {
   file.save(kj::arr(peer("a")));
   if (chown(f.path.cStr(), 12345, 12345) != 0) return;  // only root can give a file away, and not in every sandbox
   CHECK_THROWS_WITH_AS(file.load(), doctest::Contains("belongs to another user"), kj::Exception);
-  KJ_SYSCALL(chown(f.folder.cStr(), 12345, 12345));
+  KJ_SYSCALL(chown(f.folder.path().cStr(), 12345, 12345));
   CHECK_THROWS_WITH_AS(TrustFile(f.path.asPtr()), doctest::Contains("belongs to another user"), kj::Exception);
 }
 

@@ -2,26 +2,13 @@
 
 #include <doctest/doctest.h>
 #include <kj/debug.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 
 namespace nexus {
 namespace {
-
-struct Folder {
-  char path[64] = "/tmp/config-file-test.XXXXXX";
-  Folder() { KJ_ASSERT(mkdtemp(path) != nullptr); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  kj::String file(kj::StringPtr name) const { return kj::str(path, '/', name); }
-  kj::String write(kj::StringPtr name, kj::StringPtr text) const {
-    std::ofstream(file(name).cStr()) << text.cStr();
-    return file(name);
-  }
-};
 
 kj::String textOf(const ConfigFile& file) {
   auto result = file.read();
@@ -30,7 +17,7 @@ kj::String textOf(const ConfigFile& file) {
 }
 
 TEST_CASE("the file is read as it is now, also after another was renamed to its place") {
-  Folder f;
+  TemporaryFolder f;
   ConfigFile file(f.write("d.toml", "one"));
   CHECK(textOf(file) == "one");
   f.write("d.toml", "two");
@@ -40,7 +27,7 @@ TEST_CASE("the file is read as it is now, also after another was renamed to its 
 }
 
 TEST_CASE("a file that is gone, a folder or a FIFO in its place is an error with its path, and does not hang") {
-  Folder f;
+  TemporaryFolder f;
   ConfigFile file(f.write("d.toml", "one"));
   auto refused = [&](kj::StringPtr why) {
     auto text = textOf(file);
@@ -58,7 +45,7 @@ TEST_CASE("a file that is gone, a folder or a FIFO in its place is an error with
 }
 
 TEST_CASE("a file of the largest size is read whole, one byte more is refused; a missing folder is FAILED") {
-  Folder f;
+  TemporaryFolder f;
   auto most = kj::heapString(ConfigFile::MAX_BYTES);
   memset(most.begin(), 'x', most.size());
   ConfigFile file(f.write("d.toml", most));

@@ -15,6 +15,7 @@
 
 #include "idl/config.capnp.h"
 #include "idl/status.capnp.h"
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 
 namespace nexus {
 namespace {
@@ -101,19 +102,11 @@ class Child {
   kj::AutoCloseFd errors;
 };
 
-kj::String temporaryPath(kj::StringPtr name) {
-  static char folder[] = "/tmp/daemon-main-test.XXXXXX";
-  static const char* made = mkdtemp(folder);
-  KJ_REQUIRE(made != nullptr);
-  return kj::str(folder, '/', name);
-}
-
-kj::String writeConfig(kj::StringPtr text) {
-  auto path = temporaryPath("config.toml");
-  kj::AutoCloseFd fd(open(path.cStr(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
-  KJ_REQUIRE(write(fd, text.begin(), text.size()) == ssize_t(text.size()));
-  return path;
-}
+// Where each test keeps its configuration and its sockets.
+struct Files : TemporaryFolder {
+  Files() : TemporaryFolder(For::SOCKETS) {}
+  kj::String writeConfig(kj::StringPtr text) const { return write("config.toml", text); }
+};
 
 template <typename... Args>
 kj::Vector<const char*> args(Args... a) {
@@ -138,16 +131,18 @@ TEST_CASE("--help and --version end with status 0") {
 }
 
 TEST_CASE("a bad configuration ends with status 8 and its place, a good one passes --check") {
-  auto bad = writeConfig("[netstackd]\nadress = \"x\"\n");
+  Files files;
+  auto bad = files.writeConfig("[netstackd]\nadress = \"x\"\n");
   Child child(args("--config", bad.cStr()));
   CHECK(child.wait() == 8);
   CHECK(child.output.find("config.toml:2:1: unknown key \"adress\"") != std::string::npos);
-  auto good = writeConfig("[netstackd]\naddress = \"fail\"\n");
+  auto good = files.writeConfig("[netstackd]\naddress = \"fail\"\n");
   CHECK(Child(args("--check", "--config", good.cStr())).wait() == 0);
 }
 
 TEST_CASE("a daemon that fails ends with status 1 and one sentence without a stack trace") {
-  auto path = writeConfig("[netstackd]\naddress = \"fail\"\n");
+  Files files;
+  auto path = files.writeConfig("[netstackd]\naddress = \"fail\"\n");
   Child child(args("--config", path.cStr()));
   CHECK(child.wait() == 1);
   CHECK(child.output.find("told to fail") != std::string::npos);
@@ -156,20 +151,22 @@ TEST_CASE("a daemon that fails ends with status 1 and one sentence without a sta
 }
 
 TEST_CASE("a wrong value that the daemon itself finds ends with status 8, a missing import with 2") {
-  auto wrong = writeConfig("[netstackd]\naddress = \"wrong\"\n");
+  Files files;
+  auto wrong = files.writeConfig("[netstackd]\naddress = \"wrong\"\n");
   Child value(args("--config", wrong.cStr()));
   CHECK(value.wait() == 8);
   CHECK(value.output == "netstackd: address: this one is wrong\n");
-  auto needs = writeConfig("[netstackd]\naddress = \"import\"\n");
+  auto needs = files.writeConfig("[netstackd]\naddress = \"import\"\n");
   Child import(args("--config", needs.cStr()));
   CHECK(import.wait() == 2);
   CHECK(import.output.find("the import \"nic\" is missing: give --import nic=unix:PATH") != std::string::npos);
 }
 
 TEST_CASE("an export is not taken away from a process that serves it, and what a dead one left is replaced") {
-  auto path = temporaryPath("taken.sock");
+  Files files;
+  auto path = files.file("taken.sock");
   auto given = kj::str("status=unix:", path);
-  auto failing = writeConfig("[netstackd]\naddress = \"fail\"\n");
+  auto failing = files.writeConfig("[netstackd]\naddress = \"fail\"\n");
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   strncpy(address.sun_path, path.cStr(), sizeof(address.sun_path) - 1);
@@ -186,15 +183,16 @@ TEST_CASE("an export is not taken away from a process that serves it, and what a
   Child next(args("--config", failing.cStr(), "--export", given.cStr()));
   CHECK(next.wait() == 1);
   CHECK(next.output.find("told to fail") != std::string::npos);
-  auto nowhere = kj::str("status=unix:", temporaryPath("none"), "/x.sock");
+  auto nowhere = kj::str("status=unix:", files.file("none/x.sock"));
   Child bad(args("--export", nowhere.cStr()));
   CHECK(bad.wait() == 1);
   CHECK(bad.output.find("an export cannot be served at this path") != std::string::npos);
 }
 
 TEST_CASE("an export serves on its path, for its owner alone, and SIGTERM ends with status 0") {
-  auto socketPath = temporaryPath("net.sock");
-  auto config = writeConfig("[netstackd]\naddress = \"served\"\n");
+  Files files;
+  auto socketPath = files.file("net.sock");
+  auto config = files.writeConfig("[netstackd]\naddress = \"served\"\n");
   // The socket is inherited, so that the connection waits in its backlog until the daemon accepts.
   Child child(args("--config", config.cStr()), [&] {
     int fd;

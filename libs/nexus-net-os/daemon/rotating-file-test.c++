@@ -3,36 +3,19 @@
 #include <doctest/doctest.h>
 #include <kj/debug.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
 #include "libs/nexus-net-os/daemon/sandbox.h"
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 
 namespace nexus {
 namespace {
 
-struct Folder {
-  char path[64] = "/tmp/rotating-file-test.XXXXXX";
-  Folder() { KJ_ASSERT(mkdtemp(path) != nullptr); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  kj::String file(kj::StringPtr name) const { return kj::str(path, '/', name); }
-  std::string text(kj::StringPtr name) const {
-    std::ifstream in(file(name).cStr());
-    std::stringstream all;
-    all << in.rdbuf();
-    return in ? all.str() : "(none)";
-  }
-  void write(kj::StringPtr name, kj::StringPtr text) const {
-    std::ofstream(file(name).cStr()) << text.cStr();
-    chmod(file(name).cStr(), 0600);
-  }
+struct Folder : TemporaryFolder {
+  void write(kj::StringPtr name, kj::StringPtr text) const { chmod(TemporaryFolder::write(name, text).cStr(), 0600); }
 };
 
 TEST_CASE("lines are appended to what is there, in a file for this user alone") {
@@ -122,9 +105,9 @@ TEST_CASE("a link, a folder, a file or a folder that others can change is refuse
   chmod(f.file("target").cStr(), 0640);
   CHECK_THROWS(RotatingFile(f.file("target"), 10, 1));
   chmod(f.file("target").cStr(), 0600);
-  chmod(f.path, 0777);
+  chmod(f.path().cStr(), 0777);
   CHECK_THROWS(RotatingFile(f.file("target"), 10, 1));
-  chmod(f.path, 0700);
+  chmod(f.path().cStr(), 0700);
   RotatingFile works(f.file("target"), 10, 1);
 }
 

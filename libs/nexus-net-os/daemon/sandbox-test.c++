@@ -22,6 +22,7 @@
 #include "idl/nic.capnp.h"
 #include "libs/nexus-net-os/rpc/cap-transport.h"
 #include "libs/nexus-net-os/rpc/fd-cap.h"
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 
 namespace nexus {
 namespace {
@@ -109,20 +110,13 @@ TEST_CASE("the profile for a VFIO device has no ioctl, no mmap, no open, no sock
 }
 
 struct TestFolder {
-  char path[64] = "/tmp/sandbox-test.XXXXXX";
+  TemporaryFolder folder;
   kj::AutoCloseFd fd;
   TestFolder() {
-    REQUIRE(mkdtemp(path) != nullptr);
     int raw;
-    KJ_SYSCALL(raw = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    KJ_SYSCALL(raw = open(folder.path().cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     fd = kj::AutoCloseFd(raw);
-    int file;
-    KJ_SYSCALL(file = openat(fd, "there", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    close(file);
-  }
-  ~TestFolder() {
-    for (auto name : {"there", "made", "moved"}) unlinkat(fd, name, 0);
-    rmdir(path);
+    folder.write("there", "");
   }
 };
 
@@ -189,11 +183,9 @@ TEST_CASE("where the kernel has Landlock, a path that leads out of the folder do
 }
 
 TEST_CASE("the state store profile makes, renames and removes files, and others do none of it") {
-  char folder[] = "/tmp/sandbox-test.XXXXXX";
-  REQUIRE(mkdtemp(folder) != nullptr);
-  KJ_DEFER(rmdir(folder));
+  TemporaryFolder folder;
   int root;
-  KJ_SYSCALL(root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  KJ_SYSCALL(root = open(folder.path().cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   kj::AutoCloseFd closer(root);
   constexpr int fresh = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
   constexpr auto profile = SandboxProfile::STATE_STORE;

@@ -5,8 +5,7 @@
 #include <kj/debug.h>
 #include <sys/stat.h>
 
-#include <filesystem>
-#include <fstream>
+#include "libs/nexus-net-os/testing/temporary-folder.h"
 
 namespace nexus {
 namespace {
@@ -14,24 +13,19 @@ namespace {
 namespace fs = std::filesystem;
 
 // An open folder with a file, a folder, a pipe and links in it.
-struct Fixture {
-  fs::path root;
+struct Fixture : TemporaryFolder {
   kj::AutoCloseFd folder;
 
   Fixture() {
-    char name[] = "/tmp/store-walk.XXXXXX";
-    KJ_REQUIRE(mkdtemp(name) != nullptr);
-    root = name;
-    std::ofstream(root / "file") << "x";
+    write("file", "x");
     fs::create_directory(root / "folder");
     fs::create_symlink("file", root / "link");
     fs::create_directory_symlink("/etc", root / "linkedFolder");
     KJ_SYSCALL(mkfifo((root / "pipe").c_str(), 0600));
     int fd;
-    KJ_SYSCALL(fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    KJ_SYSCALL(fd = open(path().cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     folder = kj::AutoCloseFd(fd);
   }
-  ~Fixture() { fs::remove_all(root); }
 
   // Why it was refused; empty when it was opened.
   kj::String opened(kj::StringPtr name, EntryKind kind) {
@@ -61,7 +55,7 @@ TEST_CASE("what was exchanged for another kind, or is gone, is refused, and a pi
 
 TEST_CASE("a file is read whole, and one that is shorter than it was is told by its name") {
   Fixture f;
-  std::ofstream(f.root / "three") << "abc";
+  f.write("three", "abc");
   kj::AutoCloseFd file;
   for (size_t size : {0, 2, 3}) {
     REQUIRE(openEntry(f.folder, "three", "bundle", EntryKind::FILE, file) == nullptr);

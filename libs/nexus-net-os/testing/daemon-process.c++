@@ -9,19 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <filesystem>
-
 namespace nexus {
 
 namespace {
 
 constexpr int FIRST_LISTEN_FD = 3;
-
-kj::String makeFolder() {
-  char folder[] = "/tmp/daemon-process.XXXXXX";
-  KJ_REQUIRE(mkdtemp(folder) != nullptr, "cannot make a folder for sockets");
-  return kj::heapString(folder);
-}
 
 kj::AutoCloseFd listenOn(kj::StringPtr path) {
   sockaddr_un address{};
@@ -47,7 +39,7 @@ kj::Array<kj::String> copyOf(kj::ArrayPtr<const kj::StringPtr> texts) {
 
 DaemonProcess::DaemonProcess(kj::StringPtr binary, kj::ArrayPtr<const kj::StringPtr> exports,
                              kj::ArrayPtr<const kj::StringPtr> args)
-    : folder(makeFolder()), binary(kj::str(binary)), exports(copyOf(exports)), arguments(copyOf(args)) {
+    : binary(kj::str(binary)), exports(copyOf(exports)), arguments(copyOf(args)) {
   start();
 }
 
@@ -93,12 +85,10 @@ DaemonProcess::~DaemonProcess() noexcept(false) {
     kill(pid, SIGKILL);
     waitpid(pid, nullptr, 0);
   }
-  std::error_code ignored;
-  std::filesystem::remove_all(folder.cStr(), ignored);
 }
 
 kj::String DaemonProcess::socketPath(kj::StringPtr exportName) const {
-  return kj::str(folder, '/', exportName, ".sock");
+  return folder.file(kj::str(exportName, ".sock"));
 }
 
 bool DaemonProcess::readMore() {

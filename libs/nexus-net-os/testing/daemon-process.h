@@ -9,6 +9,8 @@
 
 #include <string>
 
+#include "libs/nexus-net-os/testing/temporary-folder.h"
+
 namespace nexus {
 
 class DaemonProcess {
@@ -39,7 +41,8 @@ class DaemonProcess {
   const std::string& output() const { return printed; }
 
  private:
-  kj::String folder, binary;
+  TemporaryFolder folder{TemporaryFolder::For::SOCKETS};
+  kj::String binary;
   kj::Array<kj::String> exports, arguments;
   pid_t pid = -1;
   kj::AutoCloseFd pipe;
