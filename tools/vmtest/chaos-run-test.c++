@@ -4,6 +4,8 @@
 #include <kj/debug.h>
 #include <kj/vector.h>
 
+#include <tuple>
+
 namespace nexus::vmtest {
 namespace {
 
@@ -92,6 +94,39 @@ TEST_CASE("only the death that was asked for is expected, once; a companion's on
   CHECK_FALSE(f.run.serviceEnded(1, "netstackd", "signal 9", f.now));
   CHECK(f.run.serviceEnded(1, "virtionetd", "exit 1", f.now));
   CHECK_FALSE(f.run.serviceEnded(0, "virtionetd", "exit 1", f.now));
+}
+
+TEST_CASE("a recovery may take longer by what the host kept the guests waiting since it was armed, and no more") {
+  for (auto [held, ms, fails] :
+       {std::tuple{500, 1400, false}, {500, 1501, true}, {60000, 4000, false}, {60000, 4001, true}}) {
+    CAPTURE(held);
+    CAPTURE(ms);
+    Fixture f(oneKill());  // budget 1 s
+    HeldTime waited;
+    waited.note(0, 9 * kj::SECONDS);  // before
+    f.run.note(waited);
+    f.kill();
+    waited.note(0, 9 * kj::SECONDS + held * MS);
+    f.run.note(waited);
+    f.run.serviceStarted(1, "samgrd", f.now);
+    f.both(What::CALL, uint32_t(ms));
+    f.both(What::STREAM, 5);
+    auto failure = f.step();
+    CHECK((failure != nullptr) == fails);
+    if (fails) CHECK(KJ_ASSERT_NONNULL(failure).exit == 105);
+  }
+}
+
+TEST_CASE("what must come may come later by what the host kept the guests waiting") {
+  Fixture f(oneKill());
+  f.step(ChaosRun::PAUSE);
+  f.both(What::ARMED);
+  f.step();
+  HeldTime waited;
+  waited.note(1, 2 * kj::SECONDS);
+  f.run.note(waited);
+  CHECK((f.step(ChaosRun::ANSWER_LIMIT + 2 * kj::SECONDS - 1 * MS) == nullptr));
+  CHECK(f.exit(1 * MS) == 102);
 }
 
 TEST_CASE("each thing that does not come back has its own failure, at the limit") {

@@ -27,6 +27,8 @@ void ChaosRun::begin(kj::TimePoint now) {
 void ChaosRun::enter(Stage next, kj::TimePoint now) {
   stage = next;
   entered = now;
+  heldAtEntry = held.total();
+  if (stage == Stage::ARMING) heldAtArming = held.total();
 }
 
 void ChaosRun::orderBoth(TrafficOrder::Kind kind) {
@@ -96,7 +98,7 @@ kj::Maybe<GateFailure> ChaosRun::advance(kj::TimePoint now) {
     case Stage::ARMING:
       for (kj::byte i = 0; i < 2; i++) {
         if (nodes[i].armed) continue;
-        if (now < entered + answerLimit) return nullptr;
+        if (!isOver(answerLimit, now)) return nullptr;
         return GateFailure{EXIT_CALLS, i,
                            kj::str("before \"", events[current].text(), "\": the selftest of node ", NODE_NAMES[i],
                                    " did not take the time within ", answerLimit / kj::SECONDS, " s")};
@@ -104,7 +106,7 @@ kj::Maybe<GateFailure> ChaosRun::advance(kj::TimePoint now) {
       happen(now);
       break;
     case Stage::KILLING:
-      if (now >= entered + answerLimit) {
+      if (isOver(answerLimit, now)) {
         return GateFailure{
             EXIT_NOT_KILLED, events[current].node,
             kj::str(events[current].text(), ": no end of it was reported within ", answerLimit / kj::SECONDS, " s")};
@@ -120,22 +122,32 @@ kj::Maybe<GateFailure> ChaosRun::advance(kj::TimePoint now) {
 }
 
 kj::Maybe<GateFailure> ChaosRun::judgeRecovery(kj::TimePoint now) {
+  recoveries[current].held = held.total() - heldAtArming;
   if (recovered()) {
     auto slow = overBudget();
     if (slow == nullptr) finishEvent(now);
     return slow;
   }
-  if (now < entered + limit * int64_t(factor)) return nullptr;
+  if (!isOver(limit * int64_t(factor), now)) return nullptr;
   return missing();
 }
 
 kj::Maybe<GateFailure> ChaosRun::overBudget() const {
   auto& r = recoveries[current];
   auto ms = kj::max(KJ_ASSERT_NONNULL(r.callMs), KJ_ASSERT_NONNULL(r.streamMs));
-  auto limit = budget(current) / kj::MILLISECONDS;
-  if (ms <= limit) return nullptr;
+  if (ms <= allowed(current) / kj::MILLISECONDS) return nullptr;
+  auto busy = r.held / kj::MILLISECONDS;
   return GateFailure{EXIT_OVER_BUDGET, events[current].node,
-                     kj::str(events[current].text(), ": recovered after ", ms, " ms, the budget is ", limit, " ms")};
+                     kj::str(events[current].text(), ": recovered after ", ms, " ms, the budget is ",
+                             budget(current) / kj::MILLISECONDS, " ms",
+                             busy == 0 ? kj::String() : kj::str(", and ", busy, " ms more for a busy host"))};
+}
+
+bool ChaosRun::isLate(size_t event) const {
+  auto& r = recoveries[event];
+  if (r.callMs == nullptr || r.streamMs == nullptr) return false;
+  auto ms = kj::max(KJ_ASSERT_NONNULL(r.callMs), KJ_ASSERT_NONNULL(r.streamMs));
+  return ms > budget(event) / kj::MILLISECONDS && ms <= allowed(event) / kj::MILLISECONDS;
 }
 
 // What has not come of what must.

@@ -12,6 +12,7 @@
 #include "libs/nexus-net-os/daemon/status-channel.h"
 #include "tools/vmtest/chaos-plan.h"
 #include "tools/vmtest/gate-failure.h"
+#include "tools/vmtest/held-time.h"
 
 namespace nexus::vmtest {
 
@@ -32,11 +33,13 @@ class ChaosRun {
     bool begun = false, over = false;
     kj::Maybe<kj::Duration> back;          // from the death of the service to its start, on the host's clock
     kj::Maybe<uint32_t> callMs, streamMs;  // the slower node's; null while one of them has not told
+    kj::Duration held = 0 * kj::SECONDS;   // of that, at most: what the host kept the guests waiting
   };
 
   // limit: of a recovery, with hardware virtualisation.
   ChaosRun(kj::Array<ChaosEvent> plan, kj::uint factor, kj::Duration limit = RECOVERY_LIMIT);
 
+  void note(const HeldTime& now) { held = now; }
   void begin(kj::TimePoint now);
   kj::Maybe<GateFailure> advance(kj::TimePoint now);
   bool done() const { return stage == Stage::DONE; }
@@ -54,6 +57,12 @@ class ChaosRun {
   const Recovery& recovery(size_t event) const { return recoveries[event]; }
   kj::Duration budget(size_t event) const { return events[event].budget * int64_t(factor); }
   size_t overCount() const;
+  // The budget, and what the host added to it.
+  kj::Duration allowed(size_t event) const {
+    return budget(event) + kj::min(recoveries[event].held, budget(event) * (HeldTime::LARGEST_FACTOR - 1));
+  }
+  // Recovered within what is allowed, and not within the budget alone.
+  bool isLate(size_t event) const;
   // "kill netstackd on A: waits for the stream of B"; empty when nothing is under way.
   kj::String status() const;
 
@@ -76,6 +85,9 @@ class ChaosRun {
   kj::Maybe<GateFailure> overBudget() const;
   kj::Maybe<GateFailure> missing() const;
   bool recovered() const;
+  bool isOver(kj::Duration limit, kj::TimePoint now) const {
+    return now >= entered + limit + held.extra(limit, heldAtEntry);
+  }
 
   const kj::Array<ChaosEvent> events;
   const kj::uint factor;
@@ -84,6 +96,8 @@ class ChaosRun {
   Stage stage = Stage::IDLE;
   size_t current = 0;
   kj::TimePoint entered = kj::origin<kj::TimePoint>();
+  HeldTime held;
+  kj::Duration heldAtEntry = 0 * kj::SECONDS, heldAtArming = 0 * kj::SECONDS;
   kj::TimePoint diedAt = kj::origin<kj::TimePoint>();
   bool isBack = false;
   bool cut = false;

@@ -23,6 +23,22 @@ TEST_CASE("the table has a head, and a row for everything that was broken so far
   CHECK(table[2] == "kill netstackd on A      0.02 s   4.99 s  60.00 s   5.00 s");
 }
 
+TEST_CASE("what took longer because the host was busy has a star, and the table says why") {
+  ChaosScene scene;
+  HeldTime held;
+  scene.kill(0);
+  held.note(0, 2 * kj::SECONDS);
+  scene.state.note(held);
+  scene.status(0, "service virtionetd start");
+  scene.both("chaos 0 call 4500");
+  scene.both("chaos 0 stream 1");
+  scene.pass(1 * kj::MILLISECONDS);
+  REQUIRE(scene.state.failure() == nullptr);
+  auto table = recoveryTable(scene.chaos());
+  CHECK(table[1] == "kill virtionetd on A     0.00 s   4.50 s   0.00 s   3.00 s *");
+  CHECK(table.back() == "* the host kept the guests waiting meanwhile; that is added to the budget");
+}
+
 TEST_CASE("what has not come back yet is a dash, as is the start of a service when the link was cut") {
   ChaosScene scene(ChaosMode::SHORT);
   scene.kill(0);

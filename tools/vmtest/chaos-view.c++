@@ -32,11 +32,12 @@ kj::String recoveryLine(const ChaosRun& chaos, size_t event) {
   KJ_IF_MAYBE (b, recovery.back) back = uint32_t(*b / kj::MILLISECONDS);
   kj::String columns[] = {time(back), time(recovery.callMs), time(recovery.streamMs),
                           time(uint32_t(chaos.budget(event) / kj::MILLISECONDS))};
-  return row(chaos.plan()[event].text(), columns);
+  return kj::str(row(chaos.plan()[event].text(), columns), chaos.isLate(event) ? " *" : "");
 }
 
 kj::Vector<kj::String> recoveryTable(const ChaosRun& chaos) {
   kj::Vector<kj::String> lines;
+  bool late = false;
   for (size_t i = 0; i < chaos.plan().size(); i++) {
     if (!chaos.recovery(i).begun) break;
     if (i == 0) {
@@ -45,7 +46,9 @@ kj::Vector<kj::String> recoveryTable(const ChaosRun& chaos) {
       lines.add(row("recovery after", heads));
     }
     lines.add(recoveryLine(chaos, i));
+    late = late || chaos.isLate(i);
   }
+  if (late) lines.add(kj::str("* the host kept the guests waiting meanwhile; that is added to the budget"));
   return lines;
 }
 

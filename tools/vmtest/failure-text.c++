@@ -24,6 +24,13 @@ kj::String exitCodes(const RunState& state) {
   return kj::strArray(parts, " ");
 }
 
+// Of a host that had so much else to do that it shows; else empty.
+kj::String heldText(const RunState& state) {
+  auto held = state.heldTime().total();
+  if (held < 2 * kj::SECONDS) return kj::String();
+  return kj::str("the host ran other programs for ", secondsText(held), " in which a guest was ready to run");
+}
+
 }  // namespace
 
 kj::Vector<kj::String> passText(const RunState& state, const RunFacts& facts,
@@ -47,6 +54,8 @@ kj::Vector<kj::String> passText(const RunState& state, const RunFacts& facts,
   }
   lines.add(kj::mv(row));
   for (auto& line : recoveryTable(state.latePhases().chaos())) lines.add(kj::str("      ", line));
+  auto held = heldText(state);
+  if (held.size() > 0) lines.add(kj::str("      ", held));
   for (auto& warning : state.warnings()) lines.add(kj::str("      warning: ", warning));
   lines.add(kj::str("      logs ", facts.outDir));
   return lines;
@@ -63,6 +72,8 @@ kj::Vector<kj::String> failureText(const RunState& state, const Failure& failure
                     secondsText(failure.at)));
   if (diagnosis.missingMarker.size() > 0) row("missing", "node ", diagnosis.node, ": \"", diagnosis.missingMarker, '"');
   row("what", diagnosis.message);
+  auto held = heldText(state);
+  if (held.size() > 0) row("host", held);
   if (diagnosis.phase == Phase::CHAOS) {
     auto table = recoveryTable(state.latePhases().chaos());
     for (size_t i = 0; i < table.size(); i++) row(i == 0 ? "recovery" : "", table[i]);

@@ -9,6 +9,7 @@
 #include "tools/vmtest/pcap-reader.h"
 #include "tools/vmtest/qemu-command.h"
 #include "tools/vmtest/qemu-process.h"
+#include "tools/vmtest/sched-wait.h"
 #include "tools/vmtest/serial-lines.h"
 
 namespace nexus::vmtest {
@@ -38,6 +39,9 @@ class GuestNode {
   // Tells the guest; resolves when the command is written, whether or not anybody reads it. Commands arrive in order.
   kj::Promise<void> send(const StatusCommand& command);
   void kill() { process->kill(); }
+
+  // What its QEMU ran, and waited for a processor.
+  SchedTimes times() const { return schedTimes(process->pid()); }
 
   bool ended() const { return process->ended(); }
   QemuReport report() const;

@@ -29,6 +29,10 @@ class LatePhases {
 
   void phaseOver(Phase phase, kj::Duration took) { perfGate.phaseOver(phase, took); }
   void begin(Phase phase, kj::Duration sinceLaunch, kj::TimePoint now);
+  void note(const HeldTime& held) {
+    soakGate.note(held);
+    chaosRun.note(held);
+  }
   // What is wrong with the phase under way.
   kj::Maybe<GateFailure> advance(kj::TimePoint now);
   bool done(Phase phase) const;

@@ -43,7 +43,8 @@ struct Run {
   const Failure& failure() { return KJ_ASSERT_NONNULL(state.failure()); }
 
   const Profile& profile;
-  kj::TimePoint now = kj::origin<kj::TimePoint>() + 7 * kj::SECONDS;
+  const kj::TimePoint start = kj::origin<kj::TimePoint>() + 7 * kj::SECONDS;
+  kj::TimePoint now = start;
   kj::uint numbers[2] = {0, 0};
   RunState state;
 };
@@ -321,6 +322,55 @@ TEST_CASE("a line that is no message on the status channel is a warning, told on
   for (int i = 0; i < 100; i++) run.status(0, "garbage");
   CHECK(run.state.warnings().size() == 1);
   CHECK(run.state.failure() == nullptr);
+}
+
+TEST_CASE("what the host kept the guests waiting is added to a phase's budget, up to a bound, and told") {
+  Run run(os2vmProfile());
+  HeldTime held;
+  auto budget = run.state.budget(Phase::LAUNCH);
+  held.note(1, 5 * kj::SECONDS);
+  run.state.note(held);
+  run.pass(budget + 4 * kj::SECONDS);
+  CHECK(run.state.stage() == Stage::RUNNING);
+  held.note(0, 7 * kj::SECONDS);
+  run.state.note(held);
+  run.pass(2 * kj::SECONDS);
+  CHECK(run.state.stage() == Stage::RUNNING);
+  run.pass(1 * kj::SECONDS);
+  REQUIRE(run.state.failure() != nullptr);
+  CHECK(run.failure().kind == FailureKind::LAUNCH);
+  CHECK(
+      run.failure().what ==
+      kj::str("\"initd reports its kernel\" did not come: the phase's budget of 10s is used up, and 7 s more in which "
+              "this machine ran other programs"));
+}
+
+TEST_CASE("a guest that never gets a processor ends the run all the same") {
+  Run run(os2vmProfile());
+  HeldTime held;
+  auto budget = run.state.budget(Phase::LAUNCH);
+  for (int i = 0; i < 1000 && run.state.stage() == Stage::RUNNING; i++) {
+    held.note(0, run.now - run.start);
+    run.state.note(held);
+    run.pass(100 * kj::MILLISECONDS);
+  }
+  REQUIRE(run.state.failure() != nullptr);
+  CHECK(run.failure().at >= budget * HeldTime::LARGEST_FACTOR);
+  CHECK(run.failure().at <= budget * HeldTime::LARGEST_FACTOR + 200 * kj::MILLISECONDS);
+}
+
+TEST_CASE("what was held before a marker came does not count for the next one") {
+  Run run(os2vmProfile());
+  HeldTime held;
+  held.note(0, 60 * kj::SECONDS);
+  run.state.note(held);
+  run.pass(20 * kj::SECONDS);
+  for (kj::byte node : {0, 1}) run.status(node, "kernel 6.1.0-56-cloud-amd64");
+  REQUIRE(run.state.phase() == Phase::DISCOVERY);
+  run.pass(os2vmProfile().progressLimit - 1 * kj::MILLISECONDS);
+  CHECK(run.state.failure() == nullptr);
+  run.pass(1 * kj::MILLISECONDS);
+  CHECK(run.state.failure() != nullptr);
 }
 
 }  // namespace

@@ -166,6 +166,7 @@ void RunState::onKernelReport(kj::byte node, kj::StringPtr release, kj::TimePoin
 
 void RunState::onStep(kj::byte node, kj::StringPtr name, bool ok, kj::StringPtr line, kj::TimePoint now) {
   lastProgress = now;
+  heldAtProgress = held.total();
   if (!ok) {
     KJ_IF_MAYBE (index, book.expectedFailure(node)) {
       if (KJ_ASSERT_NONNULL(stepName(theProfile.rungs[*index].marker->text)) == name) {
@@ -273,26 +274,46 @@ kj::Duration RunState::totalLimit() const {
   return theProfile.totalLimit * int64_t(limits.factor) + late.soak().plan().whole();
 }
 
+void RunState::note(const HeldTime& now) {
+  held = now;
+  late.note(now);
+}
+
+kj::TimePoint RunState::phaseDeadline() const {
+  return phaseStart + budget(phase()) + held.extra(budget(phase()), heldAtPhase);
+}
+
+kj::TimePoint RunState::progressDeadline() const {
+  return lastProgress + progressLimit() + held.extra(progressLimit(), heldAtProgress);
+}
+
 kj::TimePoint RunState::nextDeadline() const {
-  auto deadline = kj::min(phaseStart + budget(phase()), start + totalLimit());
-  return isLong(phase()) ? deadline
-                         : kj::min(deadline, lastProgress + theProfile.progressLimit * int64_t(limits.factor));
+  auto total = start + totalLimit() + held.extra(totalLimit(), 0 * kj::SECONDS);
+  auto deadline = kj::min(phaseDeadline(), total);
+  return isLong(phase()) ? deadline : kj::min(deadline, progressDeadline());
 }
 
 void RunState::advance(kj::TimePoint now) {
   completePhases(now);
   if (currentStage != Stage::RUNNING || now < nextDeadline()) return;
-  auto factor = int64_t(limits.factor);
-  if (now >= phaseStart + budget(phase())) {
-    timeOut(kj::str("the phase's budget of ", budget(phase()), " is used up"), now);
-  } else if (!isLong(phase()) && now >= lastProgress + theProfile.progressLimit * factor) {
-    timeOut(kj::str("no new marker for ", theProfile.progressLimit * factor), now);
+  auto andHeld = [](kj::Duration extra) {
+    if (extra < 1 * kj::SECONDS) return kj::String();
+    return kj::str(", and ", extra / kj::SECONDS, " s more in which this machine ran other programs");
+  };
+  if (now >= phaseDeadline()) {
+    timeOut(kj::str("the phase's budget of ", budget(phase()), " is used up",
+                    andHeld(held.extra(budget(phase()), heldAtPhase))),
+            now);
+  } else if (!isLong(phase()) && now >= progressDeadline()) {
+    timeOut(kj::str("no new marker for ", progressLimit(), andHeld(held.extra(progressLimit(), heldAtProgress))), now);
   } else {
-    timeOut(kj::str("the run's limit of ", totalLimit(), " is used up"), now);
+    timeOut(
+        kj::str("the run's limit of ", totalLimit(), " is used up", andHeld(held.extra(totalLimit(), 0 * kj::SECONDS))),
+        now);
   }
 }
 
-void RunState::timeOut(kj::StringPtr why, kj::TimePoint now) {
+void RunState::timeOut(kj::String why, kj::TimePoint now) {
   auto index = book.firstMissing(nullptr, phase());
   if (index == nullptr) {
     fail(FailureKind::MISSING, phase(), 0, nullptr, kj::str("phase ", phaseName(phase()), " did not end: ", why), now);
@@ -311,19 +332,21 @@ void RunState::reach(size_t index, kj::StringPtr line, kj::uint number, bool byA
   nodes[rung.node].lastMarker =
       kj::str(byAlternative ? rung.alternative->text : rung.marker->text, byAlternative ? nullptr : rung.rest);
   lastProgress = now;
+  heldAtProgress = held.total();
 }
 
 void RunState::completePhases(kj::TimePoint now) {
   for (gate(now); currentStage == Stage::RUNNING; gate(now)) {
     if (book.firstMissing(nullptr, phase()) != nullptr || !late.done(phase())) return;
     phaseDurations.add(now - phaseStart);
-    late.phaseOver(phase(), now - phaseStart);
+    late.phaseOver(phase(), now - phaseStart - held.extra(now - phaseStart, heldAtPhase));
     phaseStart = lastProgress = now;
+    heldAtPhase = heldAtProgress = held.total();
     if (phase() == lastPhase) {
       currentStage = Stage::SETTLING;
     } else {
       phaseIndex++;
-      late.begin(phase(), now - start, now);
+      late.begin(phase(), now - start - held.extra(now - start, 0 * kj::SECONDS), now);
     }
   }
 }
@@ -351,15 +374,6 @@ void RunState::warn(kj::String text) {
   if (warningList.size() < WARNINGS_MAX) warningList.add(kj::mv(text));
 }
 
-kj::Maybe<const Failure&> RunState::failure() const {
-  KJ_IF_MAYBE (f, firstFailure) return *f;
-  return nullptr;
-}
-
-bool RunState::wholeRun() const {
-  return lastPhase == theProfile.phases.back().phase;
-}
-
 kj::Maybe<kj::Duration> RunState::phaseDuration(Phase phase) const {
   for (size_t i = 0; i < phaseDurations.size(); i++) {
     if (theProfile.phases[i].phase == phase) return phaseDurations[i];
@@ -373,10 +387,7 @@ kj::Maybe<kj::StringPtr> RunState::kernelRelease(kj::byte node) const {
 }
 
 bool RunState::allExitsReported() const {
-  for (kj::byte node = 0; node < theProfile.nodes; node++) {
-    if (nodes[node].exitCode == nullptr) return false;
-  }
-  return true;
+  return nodes[0].exitCode != nullptr && (theProfile.nodes < 2 || nodes[1].exitCode != nullptr);
 }
 
 }  // namespace nexus::vmtest

@@ -4,6 +4,7 @@
 // first failure wins.
 #include <kj/time.h>
 
+#include "tools/vmtest/held-time.h"
 #include "tools/vmtest/late-phases.h"
 #include "tools/vmtest/rung-book.h"
 #include "tools/vmtest/status-agreement.h"
@@ -67,6 +68,8 @@ class RunState {
   void contradictedByWire(kj::String what, kj::TimePoint now);
   // The guests are gone, or nobody waits for them any longer: the last checks. Ends SETTLING.
   void finish(kj::TimePoint now);
+  // For how long the host has kept the guests waiting for a processor. Limits grow by it, durations do not shrink.
+  void note(const HeldTime& held);
   // What the guests must be told now. Ask after every call that may change something.
   kj::Vector<GuestCommand> takeCommands() { return late.takeCommands(); }
   // Whether the link must carry nothing now.
@@ -76,13 +79,15 @@ class RunState {
 
   Stage stage() const { return currentStage; }
   bool passed() const { return currentStage == Stage::FINISHED && firstFailure == nullptr; }
-  kj::Maybe<const Failure&> failure() const;
+  kj::Maybe<const Failure&> failure() const {
+    return firstFailure.map([](const Failure& f) -> const Failure& { return f; });
+  }
   kj::TimePoint nextDeadline() const;
 
   // For views and reports.
   const Profile& profile() const { return theProfile; }
   Phase until() const { return lastPhase; }
-  bool wholeRun() const;
+  bool wholeRun() const { return lastPhase == theProfile.phases.back().phase; }
   Phase phase() const { return theProfile.phases[phaseIndex].phase; }
   kj::Duration phaseElapsed(kj::TimePoint now) const { return now - phaseStart; }
   kj::Duration elapsed(kj::TimePoint now) const { return now - start; }
@@ -94,6 +99,7 @@ class RunState {
   kj::StringPtr lastLine(kj::byte node) const { return nodes[node].lastLine; }
   kj::StringPtr lastMarker(kj::byte node) const { return nodes[node].lastMarker; }
   kj::Maybe<kj::StringPtr> kernelRelease(kj::byte node) const;
+  const HeldTime& heldTime() const { return held; }
   kj::Maybe<kj::uint> exitReport(kj::byte node) const { return nodes[node].exitCode; }
   bool allExitsReported() const;
   kj::ArrayPtr<const kj::String> warnings() const { return warningList; }
@@ -131,13 +137,18 @@ class RunState {
   void completePhases(kj::TimePoint now);
   void gate(kj::TimePoint now);
   kj::Duration totalLimit() const;
-  void timeOut(kj::StringPtr why, kj::TimePoint now);
+  kj::Duration progressLimit() const { return theProfile.progressLimit * int64_t(limits.factor); }
+  kj::TimePoint phaseDeadline() const;
+  kj::TimePoint progressDeadline() const;
+  void timeOut(kj::String why, kj::TimePoint now);
 
   const Profile& theProfile;
   const Phase lastPhase;
   Limits limits;
   const kj::TimePoint start;
   kj::TimePoint phaseStart, lastProgress;
+  HeldTime held;
+  kj::Duration heldAtPhase = 0 * kj::SECONDS, heldAtProgress = 0 * kj::SECONDS;
   size_t phaseIndex = 0;
   Stage currentStage = Stage::RUNNING;
   LatePhases late;

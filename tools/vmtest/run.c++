@@ -19,6 +19,7 @@ namespace {
 constexpr kj::Duration VERSION_MAX = 20 * kj::SECONDS;  // for `qemu --version`
 constexpr kj::StringPtr KVM_DEVICE = "/dev/kvm"_kj;
 constexpr kj::Duration TICK = 50 * kj::MILLISECONDS;
+constexpr kj::Duration HELD_INTERVAL = 250 * kj::MILLISECONDS;
 constexpr kj::Duration LINGER = 200 * kj::MILLISECONDS;  // for the last lines and packets after a failure
 
 kj::String firstLine(kj::StringPtr text) {
@@ -248,9 +249,18 @@ kj::Promise<void> Run::watch() {
   while (state.stage() == Stage::RUNNING && taskFailure == nullptr) {
     screen.update(state, now());
     co_await io.provider->getTimer().afterDelay(TICK);
+    lookHeld();
     state.advance(now());
     obey();
   }
+}
+
+// Asks the kernel for how long it kept the guests waiting.
+void Run::lookHeld() {
+  if (now() < heldLooked + HELD_INTERVAL) return;
+  heldLooked = now();
+  for (kj::byte node = 0; node < guests.size(); node++) held.note(node, guests[node]->times().waited);
+  KJ_ASSERT_NONNULL(runState).note(held);
 }
 
 // Does what the run state wants to be done to link and guests. The link first: what is ordered then must get through.

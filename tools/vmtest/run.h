@@ -47,6 +47,7 @@ class Run final : private GuestListener, private kj::TaskSet::ErrorHandler {
   kj::Vector<kj::String> guestWords(kj::byte node);
   kj::Promise<void> watch();
   void obey();
+  void lookHeld();
   kj::Promise<void> settle();
   kj::Promise<void> whenGuestsEnded(kj::Duration limit);
   int report();
@@ -77,6 +78,8 @@ class Run final : private GuestListener, private kj::TaskSet::ErrorHandler {
   kj::Maybe<GuestLink> link;
   kj::Vector<kj::Own<GuestNode>> guests;
   kj::uint ended = 0;
+  HeldTime held;
+  kj::TimePoint heldLooked = kj::origin<kj::TimePoint>();
   kj::TaskSet tasks;
 };
 

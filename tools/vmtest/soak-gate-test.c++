@@ -129,6 +129,17 @@ TEST_CASE("reports that differ, cannot be read, or tell of no traffic are failur
   }
 }
 
+TEST_CASE("what the host kept the guests waiting is no standstill") {
+  Fixture f({60 * SEC, 1});
+  CHECK((f.healthy(1 * SEC) == nullptr));
+  HeldTime held;
+  held.note(0, 2 * SEC);
+  f.gate.note(held);
+  CHECK((f.step(SoakGate::STALL_LIMIT + 1 * SEC) == nullptr));
+  auto failure = f.step(1 * SEC);
+  CHECK(KJ_ASSERT_NONNULL(failure).exit == 89);
+}
+
 TEST_CASE("bad lines are counted where they stand") {
   Fixture f;
   f.gate.line(0, "dsoftbus:mux crossvm fail");

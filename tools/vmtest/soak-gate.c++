@@ -20,7 +20,10 @@ bool isNewer(const StatusTraffic& a, const StatusTraffic& b) {
 
 void SoakGate::begin(kj::TimePoint now) {
   stage = settings.enabled() ? Stage::WARMING_UP : Stage::DONE;
-  for (auto& node : nodes) node.grewAt = now;
+  for (auto& node : nodes) {
+    node.grewAt = now;
+    node.heldThen = held.total();
+  }
 }
 
 kj::Maybe<GateFailure> SoakGate::advance(kj::TimePoint now) {
@@ -59,7 +62,7 @@ kj::Maybe<GateFailure> SoakGate::advance(kj::TimePoint now) {
 kj::Maybe<GateFailure> SoakGate::stalled(kj::TimePoint now) const {
   auto limit = STALL_LIMIT * int64_t(factor);
   for (kj::byte i = 0; i < 2; i++) {
-    if (now - nodes[i].grewAt < limit) continue;
+    if (now - nodes[i].grewAt < limit + held.extra(limit, nodes[i].heldThen)) continue;
     return GateFailure{
         EXIT_STALLED, i,
         kj::str("the traffic of node ", NODE_NAMES[i], " stands still for ", limit / kj::SECONDS, " s: after ",
@@ -112,6 +115,7 @@ void SoakGate::traffic(kj::byte node, const StatusTraffic& traffic, kj::TimePoin
   if (!isNewer(traffic, n.last)) return;
   n.last = traffic;
   n.grewAt = now;
+  n.heldThen = held.total();
 }
 
 void SoakGate::step(kj::byte node, const StatusStep& step) {

@@ -7,6 +7,7 @@
 
 #include "libs/nexus-net-os/daemon/status-channel.h"
 #include "tools/vmtest/gate-failure.h"
+#include "tools/vmtest/held-time.h"
 
 namespace nexus::vmtest {
 
@@ -32,6 +33,7 @@ class SoakGate {
 
   SoakGate(SoakSettings settings, kj::uint factor) : settings(settings), factor(factor) {}
 
+  void note(const HeldTime& now) { held = now; }
   void begin(kj::TimePoint now);
   kj::Maybe<GateFailure> advance(kj::TimePoint now);
   bool done() const { return stage == Stage::DONE; }
@@ -56,6 +58,7 @@ class SoakGate {
     SoakHits hits;
     StatusTraffic last{0, 0, 0, 0};
     kj::TimePoint grewAt = kj::origin<kj::TimePoint>();
+    kj::Duration heldThen = 0 * kj::SECONDS;
     kj::Maybe<kj::String> console, status;
     kj::Maybe<StatusTraffic> counts;
   };
@@ -69,6 +72,7 @@ class SoakGate {
   Stage stage = Stage::IDLE;
   kj::TimePoint roundStart = kj::origin<kj::TimePoint>(), nextCheck = kj::origin<kj::TimePoint>();
   kj::uint roundsDone = 0, checksDone = 0;
+  HeldTime held;
   Node nodes[2];
   kj::Vector<GuestCommand> commands;
 };
