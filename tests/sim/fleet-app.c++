@@ -102,6 +102,15 @@ kj::Promise<kj::Maybe<bool>> FleetApp::call(kj::uint callee, FleetRight right) {
   co_return nullptr;
 }
 
+void FleetApp::rush(kj::uint callee, kj::uint calls) {
+  constexpr kj::uint AT_ONCE = 50;
+  for (auto i = 0u; i < AT_ONCE; i++) tasks.add(callAgain(callee, calls / AT_ONCE));
+}
+
+kj::Promise<void> FleetApp::callAgain(kj::uint callee, kj::uint calls) {
+  for (auto i = 0u; i < calls; i++) co_await call(callee, FleetRight::RESOLVE);
+}
+
 // ---- streams that this machine opens
 
 kj::Promise<void> FleetApp::openLoop() {
@@ -130,6 +139,7 @@ kj::Promise<kj::Maybe<uint64_t>> FleetApp::openOne(kj::uint peer, kj::uint name,
   request.setName(fleetStreamName(name));
   request.setPriority(below(8));
   auto maybeResponse = co_await ifItLives<Response>("openStream", request.send());
+  KJ_DEFER(books.streams.left(id, 0));
   if (maybeResponse == nullptr) co_return nullptr;
   auto& response = KJ_ASSERT_NONNULL(maybeResponse);
   bool ok = response.getOutcome() == idl::PeerSession::StreamOutcome::OK;
@@ -197,6 +207,8 @@ kj::Promise<void> FleetApp::acceptOn(idl::PeerSession::Client session, kj::uint 
     auto maybeResponse = co_await ifItLives<Response>("acceptStream", session.acceptStreamRequest().send());
     KJ_IF_MAYBE (response, maybeResponse) {
       tasks.add(serve(response->getStream(), peer, kj::str(response->getName())));
+      // Now and then the next ones have to wait.
+      if (options.restless && below(4) == 0) co_await timer.afterDelay(aWhile(1 * kj::SECONDS));
     } else {
       co_return;
     }
@@ -215,6 +227,7 @@ kj::Promise<void> FleetApp::serve(idl::MuxStream::Client stream, kj::uint peer, 
   }
   auto id = books.streams.accepted(head, peer, machine, name);
   if (id == 0) co_return;
+  KJ_DEFER(books.streams.left(id, 1));
   books.streams.received(id, 0, head);
   bool slow = options.restless && below(4) == 0;
   bool resets = options.restless && below(16) == 0;

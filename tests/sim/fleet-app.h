@@ -33,11 +33,18 @@ class FleetApp final : private kj::TaskSet::ErrorHandler {
   // One call; whether it was answered with ok, or refused. Null: neither.
   kj::Promise<kj::Maybe<bool>> call(kj::uint callee, FleetRight right);
 
+  // So many calls of the first right, as many at once as a session takes; whatever comes of them.
+  void rush(kj::uint callee, kj::uint calls);
+
   // One stream with so many bytes each way, closed in order at both ends. Its id once both directions are done with,
   // one way or the other; null when it was not opened.
   kj::Promise<kj::Maybe<uint64_t>> stream(kj::uint acceptor, kj::uint name, size_t bytes);
 
   static kj::String machineName(kj::uint machine) { return kj::str("m", machine); }
+  static kj::Maybe<kj::uint> machineOf(kj::StringPtr name) {
+    if (!name.startsWith("m")) return nullptr;
+    return name.slice(1).tryParseAs<kj::uint>();
+  }
 
  private:
   enum class Manner { CLOSE, RESET, DROP };
@@ -57,6 +64,7 @@ class FleetApp final : private kj::TaskSet::ErrorHandler {
   kj::uint anyOther();
 
   kj::Promise<void> callLoop();
+  kj::Promise<void> callAgain(kj::uint callee, kj::uint calls);
   kj::Promise<void> openLoop();
   kj::Promise<void> acceptLoop(kj::uint peer);
   kj::Promise<void> acceptOn(idl::PeerSession::Client session, kj::uint peer);

@@ -1,5 +1,6 @@
 // A crash at every step: a small fixed life of three machines, with calls and streams both ways, in which one machine
-// dies at one step and is started again a second later; once for every step, every machine and both kinds of death.
+// dies at one step and is started again a second later; once for every step, every machine and each kind of death: of
+// the process, of the machine, of its network stack.
 #include <doctest/doctest.h>
 
 #include "tests/sim/fleet-log.h"
@@ -30,6 +31,13 @@ class SmallLife {
       if (done == MACHINES || !fleet.step(end)) return false;
     }
     return true;
+  }
+
+  // The stack is dead for a second; the daemon and its programs live.
+  void loseStack(kj::uint machine) {
+    fleet.nodes[machine]->stopStack();
+    fleet.advance(1 * kj::SECONDS);
+    fleet.nodes[machine]->startStack();
   }
 
   // The machine is dead for a second, and what its programs were at with it.
@@ -71,25 +79,36 @@ uint64_t stepsOfWholeLife() {
   return steps;
 }
 
-TEST_CASE(
-    "whichever machine of three dies at whichever step, nothing is lost, repeated or allowed, and all meet again") {
+// Every step of the life, every machine. What went wrong is told with where.
+void sweep(kj::StringPtr what, kj::FunctionParam<void(SmallLife& life, kj::uint machine)> strike) {
   auto steps = stepsOfWholeLife();
   CHECK(steps > 100);
   MESSAGE("steps: ", steps);
-  for (auto kind : {FleetNode::Crash::PROCESS, FleetNode::Crash::MACHINE}) {
-    for (auto machine : kj::zeroTo(MACHINES)) {
-      for (uint64_t step = 0; step < steps; step++) {
-        SmallLife life;
-        life.runToStep(step);
-        life.crash(machine, kind);
-        auto wrong = life.wrongAfterwards();
-        if (wrong == "") continue;
-        auto where = kj::str("machine ", machine, kind == FleetNode::Crash::MACHINE ? " loses power" : " is killed",
-                             " at step ", step, ": ", wrong);
-        FAIL_CHECK(where.cStr());
-      }
+  for (auto machine : kj::zeroTo(MACHINES)) {
+    for (uint64_t step = 0; step < steps; step++) {
+      SmallLife life;
+      life.runToStep(step);
+      strike(life, machine);
+      auto wrong = life.wrongAfterwards();
+      if (wrong == "") continue;
+      auto where = kj::str("machine ", machine, " ", what, " at step ", step, ": ", wrong);
+      FAIL_CHECK(where.cStr());
     }
   }
+}
+
+TEST_CASE(
+    "whichever process of three dies at whichever step, nothing is lost, repeated or allowed, and all meet again") {
+  sweep("is killed", [](SmallLife& life, kj::uint machine) { life.crash(machine, FleetNode::Crash::PROCESS); });
+}
+
+TEST_CASE(
+    "whichever machine of three dies at whichever step, nothing is lost, repeated or allowed, and all meet again") {
+  sweep("loses power", [](SmallLife& life, kj::uint machine) { life.crash(machine, FleetNode::Crash::MACHINE); });
+}
+
+TEST_CASE("whichever stack of three dies at whichever step, nothing is lost, repeated or allowed, and all meet again") {
+  sweep("loses its stack", [](SmallLife& life, kj::uint machine) { life.loseStack(machine); });
 }
 
 }  // namespace

@@ -199,6 +199,139 @@ TEST_CASE("what a machine that is trusted no more has decided, executed or deliv
   }
 }
 
+TEST_CASE("a call is judged by the rules of the time from its asking to its answer") {
+  {
+    Fixture f;  // decided before the rule went
+    auto token = f.calls.attempt(0, 1, FleetRight::RESOLVE);
+    f.calls.executed(1, token);
+    f.rights.set(0, 1, FleetRight::RESOLVE, false);
+    f.calls.decided(0, 1, FleetRight::RESOLVE, true, true);
+    f.calls.answered(token, true, false);
+    f.allIsWell();
+  }
+  {
+    Fixture f;  // decided after it went, or before it came
+    auto token = f.calls.attempt(0, 1, FleetRight::LIST);
+    f.rights.set(0, 1, FleetRight::LIST, false);
+    f.calls.answered(token, false, true);
+    auto other = f.calls.attempt(0, 1, FleetRight::LIST);
+    f.rights.set(0, 1, FleetRight::LIST, true);
+    f.calls.answered(other, false, true);
+    f.allIsWell();
+  }
+}
+
+TEST_CASE("a call is found that is decided, executed or answered by a rule that was withdrawn before") {
+  {
+    Fixture f;
+    auto token = f.calls.attempt(0, 1, FleetRight::RESOLVE);
+    f.rights.set(0, 1, FleetRight::RESOLVE, false);
+    f.calls.executed(1, token);
+    f.found("unauthorised");
+  }
+  {
+    Fixture f;
+    f.calls.attempt(0, 1, FleetRight::RESOLVE);
+    f.rights.set(0, 1, FleetRight::RESOLVE, false);
+    f.calls.decided(0, 1, FleetRight::RESOLVE, true, true);  // and no backend had it before
+    f.found("unauthorised");
+  }
+  {
+    Fixture f;
+    f.rights.set(0, 1, FleetRight::LIST, false);
+    f.calls.answered(f.calls.attempt(0, 1, FleetRight::LIST), true, false);
+    f.found("unauthorised");
+  }
+  {
+    Fixture f;  // refused by a rule that was given before
+    f.rights.set(2, 1, FleetRight::LIST, true);
+    f.calls.answered(f.calls.attempt(2, 1, FleetRight::LIST), false, true);
+    f.found("a rule allows it");
+  }
+}
+
+TEST_CASE(
+    "a stream whose rule was withdrawn may give its opener what was written before, and nothing else to anybody") {
+  auto withdrawn = [](Fixture& f) {
+    auto id = f.openStream();
+    f.streams.next(id, 0, 100);
+    f.streams.received(id, 1, f.streams.next(id, 1, 10));
+    auto before = f.streams.next(id, 1, 10);
+    f.rights.set(0, 1, FleetRight::STREAM_0, false);
+    f.streams.withdrawn(0, 1, 0);
+    f.streams.received(id, 1, before);
+    return id;
+  };
+  {
+    Fixture f;
+    auto id = withdrawn(f);
+    f.allIsWell();
+    f.streams.checkWithdrawn();
+    f.found("has not ended at machine 0");
+    CHECK(f.streams.counters().withdrawn == 1);
+    CHECK(id == 1);
+  }
+  {
+    Fixture f;
+    auto id = withdrawn(f);
+    f.streams.left(id, 0);
+    f.streams.checkWithdrawn();
+    f.found("has not ended at machine 1");
+  }
+  {
+    Fixture f;
+    auto id = withdrawn(f);
+    f.streams.left(id, 0), f.streams.left(id, 1);
+    f.streams.checkWithdrawn();
+    f.allIsWell();
+  }
+  {
+    Fixture f;
+    auto id = withdrawn(f);
+    f.streams.received(id, 1, f.streams.next(id, 1, 1));
+    f.found("goes on although");
+  }
+  {
+    Fixture f;
+    auto id = withdrawn(f);
+    auto fresh = f.streams.open(0, 1, 0);  // of later: another stream
+    f.rights.set(0, 1, FleetRight::STREAM_0, true);
+    f.streams.opened(fresh, true);
+    f.streams.accepted(f.streams.next(fresh, 0, StreamLedger::BLOCK), 0, 1, fleetStreamName(0));
+    f.allIsWell();
+    f.streams.closed(id, 1);
+    f.streams.ended(id, 1);
+    f.found("ended in order");
+  }
+}
+
+TEST_CASE("a stream whose rule was withdrawn gives its acceptor not a byte more, nor an end") {
+  {
+    Fixture f;
+    auto id = f.openStream();
+    auto before = f.streams.next(id, 0, 100);
+    f.streams.withdrawn(0, 1, 0);
+    f.streams.received(id, 0, before);
+    f.found("goes on although");
+  }
+  {
+    Fixture f;
+    auto id = f.openStream();
+    f.streams.closed(id, 0);
+    f.streams.withdrawn(0, 1, 0);
+    f.streams.ended(id, 0);
+    f.found("ended in order");
+  }
+  {
+    Fixture f;  // unless both ends had closed it before: then it may be whole by now
+    auto id = f.openStream();
+    f.streams.closed(id, 0), f.streams.closed(id, 1);
+    f.streams.withdrawn(0, 1, 0);
+    f.streams.ended(id, 0), f.streams.ended(id, 1);
+    f.allIsWell();
+  }
+}
+
 TEST_CASE("a forbidden word on the wire is found however it is cut, and nothing else is") {
   auto word = "fleet/one"_kj;
   auto wire = kj::str("0123456789012345678901234567890123456789", word, "0123456789012345678901234567890123456789");

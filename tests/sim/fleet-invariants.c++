@@ -31,6 +31,26 @@ kj::Maybe<kj::String> checkMux(const MuxCore& core, const FleetBounds& bounds) {
   return broken;
 }
 
+namespace {
+
+// A stream of a peer goes on for as long as a rule allows it, and not for one event more.
+void checkOpenStreams(FleetNode& node, const MuxCore& core, kj::StringPtr peer, FleetTrace& trace) {
+  if (core.streamCount() == 0) return;
+  auto opener = KJ_ASSERT_NONNULL(FleetApp::machineOf(peer));
+  for (auto id : core.streamsOfPeer()) {
+    auto& name = KJ_ASSERT_NONNULL(core.find(id)).name;
+    bool allowed = false;
+    for (auto i : kj::zeroTo(FLEET_STREAM_NAMES)) {
+      allowed |= name == fleetStreamName(i) && node.rights().allowsNow(opener, node.machine, fleetStreamRight(i));
+    }
+    if (allowed) continue;
+    trace.violation(
+        kj::str("machine ", node.machine, " has stream ", id, " of ", peer, " open, which no rule allows: ", name));
+  }
+}
+
+}  // namespace
+
 void checkMachine(FleetNode& node, FleetTrace& trace, const FleetBounds& bounds) {
   if (!node.isUp()) return;
   auto& daemon = node.daemon();
@@ -41,6 +61,10 @@ void checkMachine(FleetNode& node, FleetTrace& trace, const FleetBounds& bounds)
   check("half-open handshakes of one source", daemon.sessions().halfOpenOfOneSource(), bounds.halfOpenOfOneSource);
   check("peers heard", daemon.peers().peers().size(), bounds.heardPeers);
   check("audit records", daemon.audit().size(), bounds.auditRecords);
+  if (daemon.audit().size() + daemon.audit().droppedCount() != daemon.audit().lastId()) {
+    trace.violation(kj::str("machine ", node.machine, ": ", daemon.audit().lastId(), " audit records, ",
+                            daemon.audit().size(), " kept and ", daemon.audit().droppedCount(), " dropped"));
+  }
   for (auto* heard : daemon.peers().peers().all()) {
     auto maybeKnown = daemon.trusted().findByDeviceId(heard->announce.deviceId);
     KJ_IF_MAYBE (known, maybeKnown) {
@@ -57,6 +81,7 @@ void checkMachine(FleetNode& node, FleetTrace& trace, const FleetBounds& bounds)
       KJ_IF_MAYBE (what, wrong) {
         trace.violation(kj::str("machine ", node.machine, ", session with ", link->peer().name, ": ", *what));
       }
+      checkOpenStreams(node, (*session)->mux().core(), link->peer().name, trace);
       if (!ready) {
         trace.violation(kj::str("machine ", node.machine, " has a live session with ", link->peer().name,
                                 " and says that it has none"));

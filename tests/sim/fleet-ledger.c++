@@ -16,21 +16,26 @@ kj::StringPtr fleetOperation(FleetRight right) {
 }
 
 kj::StringPtr fleetStreamName(kj::uint n) {
-  return fleetService(FleetRight(kj::uint(FleetRight::STREAM_0) + n)).slice(strlen("stream:"));
+  return fleetService(fleetStreamRight(n)).slice(strlen("stream:"));
 }
 
 // ---- calls
 
 uint64_t CallLedger::attempt(kj::uint caller, kj::uint callee, FleetRight right) {
   counts.attempts++;
-  attempts.push_back(Attempt{caller, callee, right});
+  attempts.push_back(Attempt{caller, callee, right, rights.now()});
   trace.note("call", attempts.size(), "from", caller, "to", callee, fleetService(right));
   return attempts.size();
 }
 
 void CallLedger::decided(kj::uint caller, kj::uint callee, FleetRight right, bool authenticated, bool ok) {
   trace.note("decided", caller, "at", callee, fleetService(right), ok ? "ok" : "refused");
-  if (ok && (!authenticated || !rights.allowsNow(caller, callee, right))) {
+  if (!ok) return;
+  // What a backend has begun while it was allowed is finished.
+  auto& begun = resolving[{caller, callee}];
+  bool finishes = right == FleetRight::RESOLVE && begun > 0 && !rights.hasRevoked(callee, caller);
+  if (right == FleetRight::RESOLVE) begun--;
+  if (!authenticated || !(finishes || rights.allowsNow(caller, callee, right))) {
     trace.violation(kj::str("unauthorised: machine ", callee, " allowed machine ", caller, " ", fleetService(right),
                             " ", fleetOperation(right)));
   }
@@ -45,6 +50,7 @@ void CallLedger::executed(kj::uint callee, uint64_t token) {
   }
   auto& attempt = attempts[token - 1];
   attempt.executions++;
+  if (attempt.right == FleetRight::RESOLVE) resolving[{attempt.caller, callee}]++;
   if (attempt.callee != callee) trace.violation(kj::str("call ", token, " was executed at another machine, ", callee));
   if (attempt.executions > 1) trace.violation(kj::str("call ", token, " was executed twice"));
   if (!rights.allowsNow(attempt.caller, callee, attempt.right)) {
@@ -53,14 +59,22 @@ void CallLedger::executed(kj::uint callee, uint64_t token) {
   }
 }
 
-// A list frame has no place for a token: it counts for the oldest call that may be it.
+// A list frame has no place for a token: it counts for the oldest call that may be it, or else for one that was asked
+// while it was allowed; whether it still was is then told by its decision, which comes at once.
 void CallLedger::executedList(kj::uint callee) {
-  for (auto token : kj::range<uint64_t>(0, attempts.size())) {
-    auto& attempt = attempts[token];
-    if (attempt.right == FleetRight::LIST && attempt.callee == callee && attempt.executions == 0 &&
-        rights.allowsNow(attempt.caller, callee, FleetRight::LIST)) {
-      return executed(callee, token + 1);
-    }
+  kj::Maybe<uint64_t> late;
+  for (auto token : kj::range<uint64_t>(1, attempts.size() + 1)) {
+    auto& attempt = attempts[token - 1];
+    if (attempt.right != FleetRight::LIST || attempt.callee != callee || attempt.executions > 0) continue;
+    if (rights.allowsNow(attempt.caller, callee, FleetRight::LIST)) return executed(callee, token);
+    bool once = rights.wasAllowed(attempt.caller, callee, FleetRight::LIST, attempt.asked);
+    if (once && !rights.hasRevoked(callee, attempt.caller) && late == nullptr) late = token;
+  }
+  KJ_IF_MAYBE (token, late) {
+    trace.note("executed", *token, "at", callee);
+    counts.executed++;
+    attempts[*token - 1].executions++;
+    return;
   }
   trace.violation(kj::str("machine ", callee, " executed a list that no allowed call asked for"));
 }
@@ -70,9 +84,10 @@ void CallLedger::answered(uint64_t token, bool ok, bool denied) {
   trace.note("answered", token, ok ? "ok" : denied ? "denied" : "failed");
   if (attempt.answered) trace.violation(kj::str("call ", token, " was answered twice"));
   attempt.answered = true;
-  bool allowed = rights.allows(attempt.caller, attempt.callee, attempt.right);
+  auto& [caller, callee, right, asked, executions, isAnswered] = attempt;
   if (ok) {
     counts.ok++;
+    bool allowed = rights.wasAllowed(caller, callee, right, asked);
     if (!allowed) trace.violation(kj::str("unauthorised: call ", token, " was answered"));
     // Which of several equal lists was executed cannot be told.
     if (attempt.executions == 0 && attempt.right != FleetRight::LIST) {
@@ -81,7 +96,8 @@ void CallLedger::answered(uint64_t token, bool ok, bool denied) {
   }
   if (denied) {
     counts.denied++;
-    if (allowed) trace.violation(kj::str("call ", token, " was denied, and a rule allows it"));
+    bool forbidden = rights.wasDenied(caller, callee, right, asked);
+    if (!forbidden) trace.violation(kj::str("call ", token, " was denied, and a rule allows it"));
   }
 }
 
@@ -93,7 +109,7 @@ StreamLedger::StreamLedger(FleetTrace& trace, const FleetRights& rights, uint64_
 }
 
 uint64_t StreamLedger::open(kj::uint opener, kj::uint acceptor, kj::uint name) {
-  streams.push_back(Stream{opener, acceptor, name, false, {}});
+  streams.push_back(Stream{.opener = opener, .acceptor = acceptor, .name = name, .asked = rights.now()});
   trace.note("stream", streams.size(), "from", opener, "to", acceptor, fleetStreamName(name));
   return streams.size();
 }
@@ -102,8 +118,7 @@ void StreamLedger::opened(uint64_t id, bool ok) {
   auto& stream = find(id);
   trace.note("stream", id, ok ? "taken" : "refused");
   ok ? counts.opened++ : counts.refused++;
-  auto right = FleetRight(kj::uint(FleetRight::STREAM_0) + stream.name);
-  if (ok && !rights.allows(stream.opener, stream.acceptor, right)) {
+  if (ok && !rights.wasAllowed(stream.opener, stream.acceptor, fleetStreamRight(stream.name), stream.asked)) {
     trace.violation(kj::str("unauthorised: stream ", id, " of machine ", stream.opener, " was taken"));
   }
 }
@@ -150,10 +165,46 @@ void StreamLedger::revoked(kj::uint reader, kj::uint writer) {
   }
 }
 
+void StreamLedger::withdrawn(kj::uint opener, kj::uint acceptor, kj::uint name) {
+  for (auto& stream : streams) {
+    if (stream.opener != opener || stream.acceptor != acceptor || stream.name != name || !stream.accepted) continue;
+    auto& in = stream.directions[0];
+    auto& out = stream.directions[1];
+    if (!stream.withdrawn && !(in.ended && out.ended)) counts.withdrawn++;
+    stream.withdrawn = true;
+    // What both ends had closed before may be over by now, as far as the bus knows; then it can still be read out.
+    if (!in.closed || !out.closed) {
+      in.allowed = kj::min(in.allowed, in.received);
+      in.mayEnd = false;
+    }
+    out.allowed = kj::min(out.allowed, out.sent);
+    out.mayEnd = out.mayEnd && out.closed;
+  }
+}
+
+kj::Maybe<StreamLedger::UnderWay> StreamLedger::anyUnderWay(kj::uint acceptor, uint64_t chance) const {
+  kj::Vector<UnderWay> all;
+  for (auto& stream : streams) {
+    bool open = stream.accepted && !stream.left[0] && !stream.left[1];
+    if (open && stream.acceptor == acceptor) all.add(UnderWay{stream.opener, stream.name});
+  }
+  if (all.size() == 0) return nullptr;
+  return all[chance % all.size()];
+}
+
 void StreamLedger::programsEnd(kj::uint machine) {
   for (auto& stream : streams) {
     if (stream.opener == machine) stream.directions[0].torn |= !stream.directions[0].closed;
     if (stream.acceptor == machine) stream.directions[1].torn |= !stream.directions[1].closed;
+  }
+}
+
+void StreamLedger::checkWithdrawn() {
+  for (auto id : kj::range<uint64_t>(1, streams.size() + 1)) {
+    auto& stream = find(id);
+    if (!stream.withdrawn || (stream.left[0] && stream.left[1])) continue;
+    trace.violation(kj::str("stream ", id, ", whose rule was withdrawn, has not ended at machine ",
+                            stream.left[0] ? stream.acceptor : stream.opener));
   }
 }
 
@@ -174,8 +225,7 @@ uint64_t StreamLedger::accepted(kj::ArrayPtr<const kj::byte> block, kj::uint ope
     trace.violation(
         kj::str("stream ", id, " was accepted as ", name, " by machine ", acceptor, " from machine ", opener));
   }
-  auto right = FleetRight(kj::uint(FleetRight::STREAM_0) + stream.name);
-  if (!rights.allowsNow(stream.opener, stream.acceptor, right)) {
+  if (!rights.allowsNow(stream.opener, stream.acceptor, fleetStreamRight(stream.name))) {
     trace.violation(kj::str("unauthorised: stream ", id, " of machine ", stream.opener, " was accepted"));
   }
   return id;
@@ -187,6 +237,9 @@ void StreamLedger::received(uint64_t id, kj::uint direction, kj::ArrayPtr<const 
   if (d.received + bytes.size() > d.trusted) {
     trace.violation(kj::str("stream ", id, " direction ", direction,
                             " gave bytes of a machine that was not trusted when it wrote them"));
+  }
+  if (d.received + bytes.size() > d.allowed) {
+    trace.violation(kj::str("stream ", id, " direction ", direction, " goes on although its rule was withdrawn"));
   }
   if (d.ended) trace.violation(kj::str("stream ", id, " gave bytes after its end"));
   if (d.received + bytes.size() > d.sent) {
@@ -207,6 +260,9 @@ void StreamLedger::ended(uint64_t id, kj::uint direction) {
   trace.note("stream", id, "direction", direction, "ended at", d.received);
   d.ended = true;
   counts.ended++;
+  if (!d.mayEnd) {
+    trace.violation(kj::str("stream ", id, " direction ", direction, " ended in order, and its rule was withdrawn"));
+  }
   if (d.torn) return;  // the end is behind what of the write had been taken
   if (!d.closed) trace.violation(kj::str("stream ", id, " direction ", direction, " ended, and nobody closed it"));
   if (d.received != d.sent) {

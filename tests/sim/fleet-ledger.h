@@ -5,6 +5,7 @@
 #include <kj/array.h>
 
 #include <deque>
+#include <map>
 
 #include "tests/sim/fleet-trace.h"
 
@@ -18,20 +19,38 @@ constexpr kj::uint FLEET_STREAM_NAMES = 2;
 kj::StringPtr fleetService(FleetRight right);    // as the policy table names it
 kj::StringPtr fleetOperation(FleetRight right);  // the same
 kj::StringPtr fleetStreamName(kj::uint n);
+constexpr FleetRight fleetStreamRight(kj::uint n) {
+  return FleetRight(kj::uint(FleetRight::STREAM_0) + n);
+}
 
-// Who may do what where, by the numbers of the machines.
+// Who may do what where, by the numbers of the machines: what the configuration files say, as they change.
 class FleetRights {
  public:
   explicit FleetRights(kj::uint machines)
       : machines(machines),
-        table(kj::heapArray<bool>(machines * machines * FLEET_RIGHTS)),
+        table(kj::heapArray<Cell>(machines * machines * FLEET_RIGHTS)),
         revoked(kj::heapArray<bool>(machines * machines)) {
-    for (auto& cell : table) cell = false;
     for (auto& cell : revoked) cell = false;
   }
-  void allow(kj::uint caller, kj::uint callee, FleetRight right) { table[at(caller, callee, right)] = true; }
+  void allow(kj::uint caller, kj::uint callee, FleetRight right) { set(caller, callee, right, true); }
+  void set(kj::uint caller, kj::uint callee, FleetRight right, bool allowed) {
+    auto& cell = table[at(caller, callee, right)];
+    if (cell.allowed == allowed) return;
+    cell.allowed = allowed;
+    cell.changed = ++changes;
+  }
   bool allows(kj::uint caller, kj::uint callee, FleetRight right) const {
-    return caller < machines && callee < machines && table[at(caller, callee, right)];
+    return caller < machines && callee < machines && table[at(caller, callee, right)].allowed;
+  }
+
+  // What was asked at a moment may have been decided at any time since then.
+  using Moment = uint64_t;
+  Moment now() const { return changes; }
+  bool wasAllowed(kj::uint caller, kj::uint callee, FleetRight right, Moment since) const {
+    return allows(caller, callee, right) || hasChanged(caller, callee, right, since);
+  }
+  bool wasDenied(kj::uint caller, kj::uint callee, FleetRight right, Moment since) const {
+    return !allows(caller, callee, right) || hasChanged(caller, callee, right, since);
   }
 
   // Whether `machine` has taken `peer` out of its trust table: from then on nothing of that peer may reach its programs
@@ -46,9 +65,19 @@ class FleetRights {
   const kj::uint machines;
 
  private:
-  kj::Array<bool> table, revoked;
+  struct Cell {
+    bool allowed = false;
+    Moment changed = 0;
+  };
+  kj::Array<Cell> table;
+  kj::Array<bool> revoked;
+  Moment changes = 0;
+
   size_t at(kj::uint caller, kj::uint callee, FleetRight right) const {
     return (caller * machines + callee) * FLEET_RIGHTS + kj::uint(right);
+  }
+  bool hasChanged(kj::uint caller, kj::uint callee, FleetRight right, Moment since) const {
+    return caller < machines && callee < machines && table[at(caller, callee, right)].changed > since;
   }
 };
 
@@ -60,7 +89,8 @@ class CallLedger {
 
   uint64_t attempt(kj::uint caller, kj::uint callee, FleetRight right);
 
-  // At the callee: what its policy decided, and what reached a backend.
+  // At the callee: what its policy decided, told when the answer is ready, and what reached a backend. A backend takes
+  // its time for RESOLVE, and a call that it was given is finished, even if its rule is withdrawn meanwhile.
   void decided(kj::uint caller, kj::uint callee, FleetRight right, bool authenticated, bool ok);
   void executed(kj::uint callee, uint64_t token);
   void executedList(kj::uint callee);
@@ -77,12 +107,14 @@ class CallLedger {
   struct Attempt {
     kj::uint caller, callee;
     FleetRight right;
+    FleetRights::Moment asked;
     kj::uint executions = 0;
     bool answered = false;
   };
   FleetTrace& trace;
   const FleetRights& rights;
-  std::deque<Attempt> attempts;  // the token is the place, from 1
+  std::deque<Attempt> attempts;                                // the token is the place, from 1
+  std::map<std::pair<kj::uint, kj::uint>, int64_t> resolving;  // executed and not yet allowed, by caller and callee
   Counters counts;
 };
 
@@ -109,9 +141,25 @@ class StreamLedger {
   // The reader has taken the writer out of its trust table: what the writer has not written by now must never come out.
   void revoked(kj::uint reader, kj::uint writer);
 
+  // The acceptor has withdrawn the rule under which the opener has streams of that name: all of them end with a reset.
+  // At the acceptor nothing more comes out, not even the end; at the opener only what was written before.
+  void withdrawn(kj::uint opener, kj::uint acceptor, kj::uint name);
+
+  // One stream that the acceptor has accepted and that neither end has left; null when there is none.
+  struct UnderWay {
+    kj::uint opener, name;
+  };
+  kj::Maybe<UnderWay> anyUnderWay(kj::uint acceptor, uint64_t chance) const;
+
   // The programs of a machine let go of all their streams, in the middle of writes too. Not for a crash: that must
   // never look like the end of a stream.
   void programsEnd(kj::uint machine);
+
+  // The program at that end (0: the opener) is done with the stream, one way or the other.
+  void left(uint64_t id, kj::uint side) { find(id).left[side] = true; }
+
+  // After time enough: whoever still waits at a stream whose rule was withdrawn is a violation.
+  void checkWithdrawn();
 
   // The stream that begins with this block, as the machine that accepted it believes it to be. 0 after a violation.
   uint64_t accepted(kj::ArrayPtr<const kj::byte> block, kj::uint opener, kj::uint acceptor, kj::StringPtr name);
@@ -122,7 +170,7 @@ class StreamLedger {
   bool isWhole(uint64_t id) const;
 
   struct Counters {
-    uint64_t opened = 0, refused = 0, bytes = 0, ended = 0;
+    uint64_t opened = 0, refused = 0, bytes = 0, ended = 0, withdrawn = 0;
   };
   const Counters& counters() const { return counts; }
 
@@ -130,12 +178,16 @@ class StreamLedger {
   struct Direction {
     uint64_t sent = 0, received = 0;
     uint64_t trusted = kj::maxValue;  // bytes that were written while the reader trusted the writer
+    uint64_t allowed = kj::maxValue;  // bytes that may come out although the rule was withdrawn
+    bool mayEnd = true;               // in order
     bool closed = false, torn = false, ended = false;
   };
   struct Stream {
     kj::uint opener, acceptor, name;
-    bool accepted = false;
-    Direction directions[2];
+    FleetRights::Moment asked;
+    bool accepted = false, withdrawn = false;
+    bool left[2]{};
+    Direction directions[2]{};
   };
   FleetTrace& trace;
   const FleetRights& rights;

@@ -11,11 +11,6 @@ namespace nexus {
 
 namespace {
 
-kj::Maybe<kj::uint> machineOf(kj::StringPtr name) {
-  if (!name.startsWith("m")) return nullptr;
-  return name.slice(1).tryParseAs<kj::uint>();
-}
-
 kj::Maybe<FleetRight> rightOf(kj::ArrayPtr<const char> service) {
   for (auto right : {FleetRight::RESOLVE, FleetRight::LIST}) {
     if (fleetService(right).asArray() == service) return right;
@@ -27,12 +22,12 @@ kj::Maybe<FleetRight> rightOf(kj::ArrayPtr<const char> service) {
 
 class FleetNode::Source final : public NetworkSource {
  public:
-  explicit Source(idl::NetworkManager::Client net) : net(kj::mv(net)) {}
-  idl::NetworkManager::Client get() override { return net; }
-  kj::Promise<void> whenLost() override { return kj::NEVER_DONE; }
+  explicit Source(FleetNode& node) : node(node) {}
+  idl::NetworkManager::Client get() override { return node.network.manager(node.name); }
+  kj::Promise<void> whenLost() override { return node.network.whenStackLost(node.name); }
 
  private:
-  idl::NetworkManager::Client net;
+  FleetNode& node;
 };
 
 class FleetNode::Observer final : public BusObserver, public RemoteProxyObserver {
@@ -42,7 +37,7 @@ class FleetNode::Observer final : public BusObserver, public RemoteProxyObserver
   void onLive(kj::StringPtr peer) override { node.books.trace.note(node.name, "is live with", peer); }
   void onDecision(const RemoteCaller& caller, kj::ArrayPtr<const char> service, CallStatus status) override {
     KJ_IF_MAYBE (right, rightOf(service)) {
-      auto machine = machineOf(caller.name).orDefault(node.books.rights.machines);  // that one may do nothing
+      auto machine = FleetApp::machineOf(caller.name).orDefault(node.books.rights.machines);  // that one may do nothing
       node.books.calls.decided(machine, node.machine, *right, caller.authenticated, status == CallStatus::OK);
     } else if (status == CallStatus::OK) {
       node.books.trace.violation(kj::str(node.name, " allowed an unknown service to ", caller.name));
@@ -66,8 +61,9 @@ class FleetNode::SamgrStandIn final : public idl::Samgr::Server {
       memcpy(&token, resolve.name.begin() + StreamLedger::CANARY, sizeof(token));
     }
     node.books.calls.executed(node.machine, token);
-    context.getResults().setReply(sm::encodeReply(sm::Op::RESOLVE_STATUS, sm::Status::OK));
-    return kj::READY_NOW;
+    return node.backendTime().then([context]() mutable {
+      context.getResults().setReply(sm::encodeReply(sm::Op::RESOLVE_STATUS, sm::Status::OK));
+    });
   }
 
  private:
@@ -102,33 +98,45 @@ FleetNode::FleetNode(kj::uint machine, Options options, SimNetwork& network, Fle
       books(books),
       seed(seed),
       shared(shared),
-      entropy(FleetTrace::scramble(seed + machine)) {}
+      entropy(FleetTrace::scramble(seed + machine)),
+      chance(FleetTrace::scramble(seed + machine + 500)) {}
 
 FleetNode::~FleetNode() noexcept(false) {
   process = nullptr;
+}
+
+BusSettings FleetNode::readSettings(capnp::MallocMessageBuilder& message) {
+  auto wrong = loadConfig("fleet.toml", options.toml, "dsoftbusd", capnp::Schema::from<config::Dsoftbusd>(), message);
+  KJ_IF_MAYBE (e, wrong) KJ_FAIL_REQUIRE("bad test configuration", e->message);
+  auto checked = checkSettings(message.getRoot<config::Dsoftbusd>().asReader(),
+                               [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; },
+                               {kj::UNIX_EPOCH, kj::origin<kj::TimePoint>()});
+  KJ_IF_MAYBE (e, checked.tryGet<SettingsError>()) KJ_FAIL_REQUIRE("bad test configuration", e->sentence);
+  return kj::mv(checked.get<BusSettings>());
 }
 
 void FleetNode::start() {
   if (isUp()) return;
   books.trace.note(name, "starts");
   network.switchOn(name);
+  network.startStack(name);
   capnp::MallocMessageBuilder message;
-  auto wrong = loadConfig("fleet.toml", options.toml, "dsoftbusd", capnp::Schema::from<config::Dsoftbusd>(), message);
-  KJ_IF_MAYBE (e, wrong) KJ_FAIL_REQUIRE("bad test configuration", e->message);
-  auto config = message.getRoot<config::Dsoftbusd>().asReader();
-  auto checked = checkSettings(config, [](kj::StringPtr) { return SettingsError{kj::str("no files here")}; },
-                               {kj::UNIX_EPOCH, kj::origin<kj::TimePoint>()});
-  KJ_IF_MAYBE (e, checked.tryGet<SettingsError>()) KJ_FAIL_REQUIRE("bad test configuration", e->sentence);
-
-  kj::Timer& timer = shared.orDefault(clock.timer);
+  auto settings = readSettings(message);
   auto& p = process.emplace();
   p.observer = kj::heap<Observer>(*this);
-  p.source = kj::heap<Source>(network.manager(name));
+  p.source = kj::heap<Source>(*this);
+  kj::TaskSet::ErrorHandler& failed = *this;
+  p.backendWaits = kj::heap<kj::TaskSet>(failed);
   Dsoftbusd::Imports imports{kj::arr<NetworkSource*>(p.source.get()),
                              [this]() -> idl::Samgr::Client { return kj::heap<SamgrStandIn>(*this); },
                              [this]() -> idl::Bundlemgr::Client { return kj::heap<BundlemgrStandIn>(*this); }};
-  p.daemon = kj::heap<Dsoftbusd>(kj::mv(checked.get<BusSettings>()), kj::mv(imports), timer, kj::nullClock(), entropy,
-                                 *p.observer, *p.observer);
+  p.daemon = kj::heap<Dsoftbusd>(kj::mv(settings), kj::mv(imports), timer(), kj::nullClock(), entropy, *p.observer,
+                                 *p.observer);
+  p.live = kj::heap<LiveConfig>(
+      *p.daemon, message.getRoot<config::Dsoftbusd>().asReader(), "fleet.toml",
+      LiveConfig::ReadText([this]() -> kj::OneOf<kj::String, SettingsError> { return kj::str(options.toml); }),
+      [this](kj::Array<TrustedPeer> peers) { daemon().applyTrust(kj::mv(peers)); },
+      [this] { return LoadTime{kj::UNIX_EPOCH + (timer().now() - kj::origin<kj::TimePoint>()), timer().now()}; });
   bool anyRevoked = false;
   for (auto peer : kj::zeroTo(books.rights.machines)) anyRevoked |= books.rights.hasRevoked(machine, peer);
   trusted = p.daemon->trusted().clone();
@@ -160,6 +168,7 @@ void FleetNode::crash(Crash kind) {
   KJ_IF_MAYBE (p, process) {
     p->running = nullptr;
     p->app = nullptr;
+    p->live = nullptr;
     p->daemon = nullptr;
   }
   process = nullptr;
@@ -176,10 +185,85 @@ void FleetNode::revoke(kj::uint peer, bool isRevoked) {
 void FleetNode::applyTrust() {
   kj::Vector<TrustedPeer> peers;
   for (auto& peer : trusted) {
-    if (!books.rights.hasRevoked(machine, KJ_ASSERT_NONNULL(machineOf(peer.name)))) peers.add(peer.clone());
+    if (!books.rights.hasRevoked(machine, KJ_ASSERT_NONNULL(FleetApp::machineOf(peer.name)))) peers.add(peer.clone());
   }
   daemon().applyTrust(peers.releaseAsArray());
   wire.touch(machine);
+}
+
+// ---- the configuration
+
+void FleetNode::configure(kj::String toml) {
+  bool isOther = options.toml != toml;
+  options.toml = kj::mv(toml);
+  if (!isUp()) return;
+  auto result = KJ_ASSERT_NONNULL(process).live->reload();
+  books.trace.note(name, "has read its configuration again:", result.sentence);
+  // With the same file a reload may still end a dry run.
+  bool taken =
+      isOther ? result.outcome == LiveConfig::Outcome::APPLIED : result.outcome != LiveConfig::Outcome::REFUSED;
+  if (!taken) {
+    books.trace.violation(kj::str(name, " does not take a sound configuration: ", result.sentence));
+  }
+  wire.touch(machine);
+}
+
+void FleetNode::refuseFile(kj::StringPtr toml) {
+  if (!isUp()) return;
+  auto inForce = kj::mv(options.toml);
+  options.toml = kj::str(toml);
+  auto result = KJ_ASSERT_NONNULL(process).live->reload();
+  options.toml = kj::mv(inForce);
+  books.trace.note(name, "was given a bad configuration:", result.sentence);
+  if (result.outcome != LiveConfig::Outcome::REFUSED) {
+    books.trace.violation(kj::str(name, " takes a configuration that it must refuse: ", result.sentence));
+  }
+  wire.touch(machine);
+}
+
+void FleetNode::tryCandidate(kj::Maybe<kj::StringPtr> toml) {
+  if (!isUp()) return;
+  auto& live = *KJ_ASSERT_NONNULL(process).live;
+  auto result = toml.map([&](kj::StringPtr text) { return live.setCandidate(text); }).orDefault([&] {
+    return live.dropCandidate();
+  });
+  books.trace.note(name, "and a candidate:", result.sentence);
+  if (result.outcome == LiveConfig::Outcome::REFUSED) {
+    books.trace.violation(kj::str(name, " does not take a sound candidate: ", result.sentence));
+  }
+}
+
+// ---- the stack
+
+void FleetNode::stopStack() {
+  if (!hasStack()) return;
+  books.trace.note("the stack of", name, "dies");
+  network.stopStack(name);
+  wire.touch(machine);
+}
+
+void FleetNode::startStack() {
+  if (hasStack()) return;
+  books.trace.note(name, "has a stack again");
+  network.startStack(name);
+  network.retryLate();
+}
+
+// ---- its backends
+
+// A backend answers at once, or later.
+kj::Promise<void> FleetNode::backendTime() {
+  constexpr kj::Duration LONGEST = 300 * kj::MILLISECONDS;
+  if (!isUp() || !options.runsPrograms || chance.next() % 4 != 0) return kj::READY_NOW;
+  auto done = kj::newPromiseAndFulfiller<void>();
+  auto wait = int64_t(chance.next() % uint64_t(LONGEST / kj::MICROSECONDS)) * kj::MICROSECONDS;
+  auto waited = timer().afterDelay(wait).then([f = kj::mv(done.fulfiller)]() mutable { f->fulfill(); });
+  KJ_ASSERT_NONNULL(process).backendWaits->add(kj::mv(waited));
+  return kj::mv(done.promise);
+}
+
+void FleetNode::taskFailed(kj::Exception&& exception) {
+  books.trace.violation(kj::str("a backend of ", name, " failed: ", exception.getDescription()));
 }
 
 void FleetNode::suspend() {

@@ -11,13 +11,26 @@ namespace {
 
 constexpr kj::Duration PROOF_WITHIN = 20 * kj::SECONDS;
 constexpr size_t PROOF_BYTES_OF_STREAM = 3000;
+constexpr uint64_t BUSY_ONE_OF = 8;
+constexpr kj::uint BUSY_RATE = 10'000, RUSH = 300;  // calls a second; at once
 
 class Scenario {
  public:
   explicit Scenario(ScenarioOptions& options)
       : options(options),
-        fleet({.seed = options.seed, .honest = options.machines, .strangers = 6, .print = kj::mv(options.print)}),
+        busy(options.busy.orDefault(FleetTrace::scramble(options.seed + 2) % BUSY_ONE_OF == 0)),
+        fleet({.seed = options.seed,
+               .honest = options.machines,
+               .strangers = 6,
+               .callRate = busy ? BUSY_RATE : 0,
+               .print = kj::mv(options.print)}),
         log(fleet.trace) {}
+
+  // While somebody still reads what they log.
+  ~Scenario() noexcept(false) {
+    hostile.clear();
+    fleet.nodes.clear();
+  }
 
   ScenarioResult run() {
     changeWeather();
@@ -29,6 +42,7 @@ class Scenario {
     for (auto i = 0u; i < options.troubles && !fleet.broken(); i++) {
       fleet.advance(upTo(4 * kj::SECONDS));
       trouble();
+      if (busy) rush();
     }
     endTroubles();
     auto healed = fleet.now();
@@ -51,14 +65,22 @@ class Scenario {
                           .met = meeting,
                           .calls = fleet.calls.counters(),
                           .streams = fleet.streams.counters(),
-                          .wire = fleet.wire.counters()};
+                          .wire = fleet.wire.counters(),
+                          .auditDropped = auditDropped()};
   }
 
  private:
   ScenarioOptions& options;
+  const bool busy;
   Fleet fleet;
   FleetLog log;
   kj::Vector<kj::Promise<void>> hostile;
+
+  uint64_t auditDropped() {
+    uint64_t dropped = 0;
+    for (auto& node : fleet.nodes) dropped += node->isUp() ? node->daemon().audit().droppedCount() : 0;
+    return dropped;
+  }
 
   uint64_t below(uint64_t n) { return fleet.random.next() % n; }
   kj::Duration upTo(kj::Duration most) { return int64_t(below(uint64_t(most / kj::NANOSECONDS))) * kj::NANOSECONDS; }
@@ -97,7 +119,7 @@ class Scenario {
   }
 
   void trouble() {
-    switch (below(16)) {
+    switch (below(22)) {
       case 0:
       case 1:
         return any().crash(FleetNode::Crash::PROCESS);
@@ -130,7 +152,31 @@ class Scenario {
         return any().revoke(kj::uint(below(options.machines + 1)), true);  // or mallory
       case 15:
         return trustAgain();
+      case 16:
+      case 17:
+        return fleet.changePolicy(kj::uint(below(options.machines)), kj::uint(1 + below(4)));
+      case 18:
+        return fleet.misconfigure(kj::uint(below(options.machines)));
+      case 19:
+        return fleet.tryCandidate(kj::uint(below(options.machines)));
+      case 20:
+      case 21:
+        return troubleStack(any());
     }
+  }
+
+  // Dies for a moment, or until it is touched again.
+  void troubleStack(FleetNode& node) {
+    if (!node.hasStack()) return node.startStack();
+    node.stopStack();
+    if (below(2) == 0) node.startStack();
+  }
+
+  // Far more calls to machine 0 than anybody makes in so short a time.
+  void rush() {
+    auto& node = *fleet.nodes[1 + below(options.machines - 1)];
+    if (!node.isUp()) return;
+    node.app().rush(0, RUSH);
   }
 
   void trustAgain() {
@@ -182,6 +228,7 @@ class Scenario {
     for (auto& node : fleet.nodes) {
       node->resume(true);
       node->start();
+      node->startStack();
     }
     trustAgain();
     fleet.network.retryLate();
@@ -189,6 +236,8 @@ class Scenario {
 
   // Fresh programs, and every call and stream that there can be.
   void prove() {
+    fleet.advance(1 * kj::SECONDS);
+    fleet.streams.checkWithdrawn();
     for (auto& node : fleet.nodes) node->restartPrograms({.restless = false});
     fleet.advance(3 * kj::SECONDS);
     kj::Vector<kj::Promise<void>> proofs;

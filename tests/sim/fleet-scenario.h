@@ -11,7 +11,8 @@ struct ScenarioOptions {
   uint64_t seed = 1;
   kj::uint machines = 5;
   bool hostile = true;
-  kj::uint troubles = 16;  // how many things happen
+  kj::uint troubles = 18;  // how many things happen
+  kj::Maybe<bool> busy{};  // programs that ask more than an audit ring keeps; null: the seed decides
   kj::Maybe<FleetTrace::Print> print{};
 };
 
@@ -22,6 +23,7 @@ struct ScenarioResult {
   CallLedger::Counters calls;
   StreamLedger::Counters streams;
   FleetWire::Counters wire;
+  uint64_t auditDropped = 0;  // records, of daemons that lived to the end
 };
 
 ScenarioResult runScenario(ScenarioOptions options);

@@ -38,6 +38,18 @@ TEST_CASE("whatever happens to five machines, every invariant holds, and all hav
   MESSAGE("the longest way to meet took ", (longest / kj::MILLISECONDS), " ms of virtual time");
 }
 
+TEST_CASE("programs that ask more than an audit ring keeps push out the oldest records, which are counted") {
+  auto result = runScenario({.seed = 1, .hostile = false, .busy = true});
+  CHECK(result.violations.size() == 0);
+  CHECK(result.auditDropped > 0);
+}
+
+TEST_CASE("rules are withdrawn under streams that are open") {
+  uint64_t withdrawn = 0;
+  for (uint64_t seed = 1; seed <= 10; seed++) withdrawn += runScenario({.seed = seed}).streams.withdrawn;
+  CHECK(withdrawn > 0);
+}
+
 TEST_CASE("a seed is the same run every time, event by event, and another seed is another run") {
   for (uint64_t seed : {3, 4711}) {
     auto once = runScenario({.seed = seed});

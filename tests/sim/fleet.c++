@@ -3,6 +3,8 @@
 #include <kj/debug.h>
 #include <sodium.h>
 
+#include <set>
+
 namespace nexus {
 
 Fleet::Fleet(FleetOptions o)
@@ -50,24 +52,79 @@ void Fleet::chooseRights() {
 }
 
 kj::String Fleet::tomlOf(kj::uint machine) const {
+  return tomlOf(machine, "", [&](kj::uint caller, FleetRight right) { return rights.allows(caller, machine, right); });
+}
+
+kj::String Fleet::tomlOf(kj::uint machine, kj::StringPtr furtherLine, Allows allows) const {
   kj::Vector<kj::String> toml;
   auto name = FleetApp::machineName(machine);
   toml.add(
       kj::str("[dsoftbusd]\nnodeName = \"", name, "\"\nallowTestIdentity = true\ntestIdentity = \"", name, "\"\n"));
-  auto last = options.strangers > 0 ? options.honest : options.honest - 1;
-  for (auto peer : kj::range<kj::uint>(0, last + 1)) {
+  if (options.callRate > 0) {
+    toml.add(kj::str("ratePerSecond = ", options.callRate, "\nrateBurst = ", options.callRate, "\n"));
+  }
+  toml.add(kj::str(furtherLine));
+  for (auto peer : kj::range<kj::uint>(0, lastNamed() + 1)) {
     if (peer == machine) continue;
     auto peerName = FleetApp::machineName(peer);
     toml.add(kj::str("[[dsoftbusd.trust]]\nname = \"", peerName, "\"\ntestIdentity = \"", peerName, "\"\n",
                      peer == options.honest ? "dial = false\n" : ""));
     for (auto i : kj::zeroTo(FLEET_RIGHTS)) {
       auto right = FleetRight(i);
-      if (!rights.allows(peer, machine, right)) continue;
+      if (!allows(peer, right)) continue;
       toml.add(kj::str("[[dsoftbusd.policy]]\npeer = \"", peerName, "\"\nservice = \"", fleetService(right),
                        "\"\noperations = [\"", fleetOperation(right), "\"]\n"));
     }
   }
   return kj::strArray(toml, "");
+}
+
+// ---- changes of the policy
+
+void Fleet::changePolicy(kj::uint machine, kj::uint rightsToChange) {
+  auto& node = *nodes[machine];
+  if (node.clock.isSuspended()) return;  // it could not take notice
+  std::set<std::pair<kj::uint, FleetRight>> chosen;
+  KJ_IF_MAYBE (stream, streams.anyUnderWay(machine, random.next())) {
+    chosen.insert({stream->opener, fleetStreamRight(stream->name)});
+  }
+  for (auto i = 0u; i < rightsToChange; i++) {
+    auto caller = kj::uint(random.next() % (lastNamed() + 1));
+    chosen.insert({caller, FleetRight(random.next() % FLEET_RIGHTS)});
+  }
+  for (auto& [caller, right] : chosen) {
+    if (caller == machine) continue;
+    bool gives = !rights.allows(caller, machine, right);
+    trace.note("machine", machine, gives ? "gives" : "takes from", caller, fleetService(right));
+    rights.set(caller, machine, right, gives);
+    if (!gives && right >= FleetRight::STREAM_0) {
+      streams.withdrawn(caller, machine, kj::uint(right) - kj::uint(FleetRight::STREAM_0));
+    }
+  }
+  node.configure(tomlOf(machine));
+}
+
+kj::String Fleet::otherToml(kj::uint machine, kj::StringPtr furtherLine) {
+  // Of a candidate, rules are refused about a peer that is not trusted at the moment.
+  return tomlOf(machine, furtherLine, [&](kj::uint caller, FleetRight) {
+    return random.next() % 2 == 0 && !rights.hasRevoked(machine, caller);
+  });
+}
+
+void Fleet::misconfigure(kj::uint machine) {
+  if (nodes[machine]->clock.isSuspended()) return;
+  static constexpr kj::StringPtr WRONG[] = {
+      "sessionPort = 4000\n"_kj,                                                              // needs a restart
+      "sesionPort = 34568\n"_kj,                                                              // is no key
+      "[[dsoftbusd.policy]]\npeer = \"nobody\"\nservice = \"samgrd\"\noperations = []\n"_kj,  // is no peer
+  };
+  nodes[machine]->refuseFile(otherToml(machine, WRONG[random.next() % kj::size(WRONG)]));
+}
+
+void Fleet::tryCandidate(kj::uint machine) {
+  if (nodes[machine]->clock.isSuspended()) return;
+  if (random.next() % 4 == 0) return nodes[machine]->tryCandidate(nullptr);
+  nodes[machine]->tryCandidate(otherToml(machine, "").asPtr());
 }
 
 // ---- time

@@ -14,6 +14,7 @@ struct FleetOptions {
   kj::uint strangers = 0;  // further places on the wire, for hostile programs; the key of the first is trusted
   FleetAppOptions app{};
   bool everyRight = false;  // every machine may do everything; else each right has even chances
+  kj::uint callRate = 0;    // of each machine's callers, calls a second and at once; 0: as it comes
   kj::Maybe<FleetTrace::Print> print{};
 };
 
@@ -24,8 +25,13 @@ class Fleet {
   // gone or whose bytes were tampered with (9 s of silence, 1 s for the close record); and who knew no address has
   // heard an announcement (every 15 s). Then the back-off, 8 s at most, and a dial. If that goes to an address that
   // somebody forged, where nobody listens, the true one is next, after another 8 s; and once a probe of 2 s between two
-  // connections. The clocks of the machines run up to 5 % slow.
-  static constexpr kj::Duration MEET_WITHIN = (15 + 8 + 8 + 2) * 1050 * kj::MILLISECONDS;
+  // connections. All of that may begin only when a daemon has opened its new stack, which it looks for every 3 s. The
+  // clocks of the machines run up to 5 % slow.
+  static constexpr kj::Duration MEET_WITHIN = (3 + 15 + 8 + 8 + 2) * 1050 * kj::MILLISECONDS;
+
+  // The same where nothing else has gone wrong, after a stack died and a fresh one came at once: 100 ms until it is
+  // opened, the dials of both ends, a probe of 2 s at the end that still has the old session.
+  static constexpr kj::Duration STACK_BACK_WITHIN = 2500 * kj::MILLISECONDS;
 
   explicit Fleet(FleetOptions options);
   ~Fleet() noexcept(false);
@@ -45,6 +51,14 @@ class Fleet {
   bool broken() const { return trace.violations().size() > 0; }
   uint64_t steps() const { return stepCount; }
   kj::TimePoint now() { return sim.timer.now(); }
+
+  // The configuration of a machine changes while it runs: it takes or gives so many rights. Streams under way of a
+  // right that it takes must end with a reset, calls that are not with a backend must be denied.
+  void changePolicy(kj::uint machine, kj::uint rightsToChange);
+
+  // It is asked to read a configuration that also has other rights, and that it must refuse whole; or to try one.
+  void misconfigure(kj::uint machine);
+  void tryCandidate(kj::uint machine);
 
   static kj::String strangerName(kj::uint i) { return kj::str("x", i); }
   kj::uint strangerMachine(kj::uint i) const { return options.honest + i; }
@@ -68,8 +82,12 @@ class Fleet {
  private:
   uint64_t stepCount = 0;
 
+  using Allows = kj::FunctionParam<bool(kj::uint caller, FleetRight right)>;
   void chooseRights();
+  kj::uint lastNamed() const { return options.strangers > 0 ? options.honest : options.honest - 1; }  // in rules
+  kj::String tomlOf(kj::uint machine, kj::StringPtr furtherLine, Allows allows) const;
   kj::String tomlOf(kj::uint machine) const;
+  kj::String otherToml(kj::uint machine, kj::StringPtr furtherLine);
   kj::TimePoint nextEvent(kj::TimePoint end);
   void checkTouched();
 };

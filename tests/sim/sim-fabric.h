@@ -24,7 +24,9 @@ struct Node {
   IpAddress address;
   kj::byte prefixLength;
   bool cut = false;
-  bool down = false;  // switched off: what comes is not even refused
+  bool down = false;       // switched off: what comes is not even refused
+  bool stackless = false;  // nobody serves the stack: the same
+  bool isDeaf() const { return down || stackless; }
   uint16_t lastEphemeral = 49151;
   std::map<uint16_t, TcpListenerState*> listeners{};
   std::map<uint16_t, UdpPort*> udpPorts{};

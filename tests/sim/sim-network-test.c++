@@ -311,6 +311,60 @@ TEST_CASE("a narrowed manager is denied as a result, and a listen authority is f
   CHECK(f.connect(f.a, "10.42.0.11:34568").getOutcome() == idl::Outcome::OK);
 }
 
+TEST_CASE("a stack that dies takes all that came of it along, waiting calls included, without a word to the others") {
+  using Type = kj::Exception::Type;
+  Fixture f;
+  auto ends = f.connection();
+  auto listener = f.listen(f.b, "*:1");
+  auto udp = f.udp(f.b, "*:37020");
+  auto reading = f.sendRecv(ends.b).ignoreResult(), peerReading = f.sendRecv(ends.a).ignoreResult();
+  auto accepting = listener.acceptRequest().send().ignoreResult();
+  auto hearing = f.recvFrom(udp).ignoreResult();
+  auto connecting = f.sendConnect(f.b, "10.42.0.99:1").ignoreResult();
+  auto configRequest = f.b.getConfigRequest();
+  configRequest.setKnown(1);
+  auto waiting = configRequest.send().ignoreResult();
+  auto lost = f.network.whenStackLost("node-b");
+  f.clock.settle();
+  CHECK_FALSE(lost.poll(f.clock.waitScope));
+
+  f.network.stopStack("node-b");
+  CHECK_FALSE(f.network.hasStack("node-b"));
+  CHECK(lost.poll(f.clock.waitScope));
+  for (auto* call : {&reading, &accepting, &hearing, &connecting, &waiting}) {
+    CHECK(failureOf(f.clock, kj::mv(*call)) == Type::DISCONNECTED);
+  }
+  CHECK(failureOf(f.clock, f.sendSend(ends.b, bytes("x"))) == Type::DISCONNECTED);
+  CHECK(failureOf(f.clock, f.b.createUdpSocketRequest().send().ignoreResult()) == Type::DISCONNECTED);
+  CHECK(failureOf(f.clock, f.network.manager("node-b").getConfigRequest().send().ignoreResult()) == Type::DISCONNECTED);
+
+  // Nobody answers for it, and its peer is told nothing.
+  CHECK(f.connect(f.a, "10.42.0.11:1").getOutcome() == idl::Outcome::TIMED_OUT);
+  f.clock.run(f.sendSend(ends.a, bytes("to nobody")));
+  f.clock.advance(kj::SECONDS);
+  CHECK_FALSE(peerReading.poll(f.clock.waitScope));
+}
+
+TEST_CASE("a fresh stack has the ports again, knows no connection, and resets those that still talk to it") {
+  Fixture f;
+  auto ends = f.connection();
+  auto udp = f.udp(f.b, "*:37020");
+  auto reading = f.sendRecv(ends.a).ignoreResult();
+  f.network.stopStack("node-b");
+  f.network.startStack("node-b");
+  CHECK(f.network.hasStack("node-b"));
+  CHECK_FALSE(f.network.whenStackLost("node-b").poll(f.clock.waitScope));
+  auto fresh = f.network.manager("node-b");
+  auto listener = f.listen(fresh, "*:34568");
+  auto again = f.udp(fresh, "*:37020");
+  CHECK(f.connect(f.a, "10.42.0.11:34568").getOutcome() == idl::Outcome::OK);
+  CHECK_FALSE(reading.poll(f.clock.waitScope));
+  f.clock.run(f.sendSend(ends.a, bytes("are you there")));
+  CHECK(failureOf(f.clock, kj::mv(reading)) == kj::Exception::Type::DISCONNECTED);
+  // What came of the old one is dead for good.
+  CHECK(failureOf(f.clock, f.recvFrom(udp).ignoreResult()) == kj::Exception::Type::DISCONNECTED);
+}
+
 TEST_CASE("an address of another length than its family's is FAILED") {
   Fixture f;
   auto request = f.a.connectTcpRequest();

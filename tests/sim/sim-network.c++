@@ -1,5 +1,6 @@
 #include "tests/sim/sim-network.h"
 
+#include <capnp/membrane.h>
 #include <kj/debug.h>
 
 namespace nexus {
@@ -14,6 +15,35 @@ constexpr kj::Duration CONNECT_RETRY = 250 * kj::MILLISECONDS;
 constexpr uint32_t GENERATION = 1;
 constexpr size_t MAX_PING = 1400;
 
+// One life of a node's stack: what came of it ends with it.
+class StackLife final : public capnp::MembranePolicy, public kj::Refcounted {
+ public:
+  StackLife() : StackLife(kj::newPromiseAndFulfiller<void>()) {}
+
+  void end() { fulfiller->reject(KJ_EXCEPTION(DISCONNECTED, "the network stack ended")); }
+  kj::Promise<void> whenLost() {
+    return lost.addBranch().catch_([](kj::Exception&&) {});
+  }
+
+  // implements capnp::MembranePolicy ----
+
+  kj::Maybe<capnp::Capability::Client> inboundCall(uint64_t, uint16_t, capnp::Capability::Client) override {
+    return nullptr;
+  }
+  kj::Maybe<capnp::Capability::Client> outboundCall(uint64_t, uint16_t, capnp::Capability::Client) override {
+    return nullptr;
+  }
+  kj::Own<capnp::MembranePolicy> addRef() override { return kj::addRef(*this); }
+  kj::Maybe<kj::Promise<void>> onRevoked() override { return lost.addBranch(); }
+
+ private:
+  explicit StackLife(kj::PromiseFulfillerPair<void> pair)
+      : lost(pair.promise.fork()), fulfiller(kj::mv(pair.fulfiller)) {}
+
+  kj::ForkedPromise<void> lost;
+  kj::Own<kj::PromiseFulfiller<void>> fulfiller;
+};
+
 }  // namespace
 
 struct SimNetwork::Impl {
@@ -23,6 +53,7 @@ struct SimNetwork::Impl {
   ClientQuota::Counters quotaCounters;
   sim::TcpPair::Registry connections;
   sim::Fabric fabric;
+  std::map<const sim::Node*, kj::Own<StackLife>> stacks;  // of the nodes that have one
 
   Impl(kj::Timer& timer, Options options) : options(options), fabric(timer, options.latency) {}
 
@@ -173,7 +204,7 @@ class SimNetwork::ManagerImpl final : public idl::NetworkManager::Server {
     for (;;) {
       co_await timer.afterDelay(net.options.latency);
       KJ_IF_MAYBE (target, maybeTarget) {
-        if (!target->down && net.fabric.connected(node, *target) && net.fabric.connected(*target, node)) {
+        if (!target->isDeaf() && net.fabric.connected(node, *target) && net.fabric.connected(*target, node)) {
           auto found = target->listeners.find(remote.port);
           if (found == target->listeners.end() || !found->second->accepts(remote.address)) {
             co_await timer.afterDelay(net.options.latency);
@@ -184,9 +215,8 @@ class SimNetwork::ManagerImpl final : public idl::NetworkManager::Server {
           if (!found->second->isFull()) {
             local = {node.address, local.port == 0 ? node.ephemeralPort() : local.port};
             auto pair = kj::refcounted<sim::TcpPair>(net.fabric, net.connections, node, local, *target, remote);
-            found->second->offer(kj::addRef(*pair));
-            KJ_ON_SCOPE_FAILURE(pair->reset());
-            auto socket = sim::newTcpSocket(kj::mv(pair), 0, kj::mv(ticket), quota->limits);
+            auto socket = sim::newTcpSocket(kj::addRef(*pair), 0, kj::mv(ticket), quota->limits);
+            found->second->offer(kj::mv(pair));
             co_await timer.afterDelay(net.options.latency);
             context.getResults().setSocket(kj::mv(socket));
             co_return;
@@ -237,12 +267,16 @@ SimNetwork::SimNetwork(kj::Timer& timer, Options options) : impl(kj::heap<Impl>(
 SimNetwork::~SimNetwork() noexcept(false) = default;
 
 void SimNetwork::addNode(kj::StringPtr name, IpAddress address, kj::byte prefixLength) {
-  impl->fabric.add(name, address, prefixLength);
+  impl->stacks[&impl->fabric.add(name, address, prefixLength)] = kj::refcounted<StackLife>();
 }
 
 idl::NetworkManager::Client SimNetwork::manager(kj::StringPtr node, NetPolicy policy) {
+  auto& from = impl->fabric.node(node);
+  auto stack = impl->stacks.find(&from);
+  if (stack == impl->stacks.end()) return KJ_EXCEPTION(DISCONNECTED, "nobody serves the network stack", node);
   auto quota = kj::refcounted<ClientQuota>(impl->options.limits, impl->quotaCounters);
-  return kj::heap<ManagerImpl>(*impl, impl->fabric.node(node), kj::mv(quota), kj::mv(policy));
+  idl::NetworkManager::Client all = kj::heap<ManagerImpl>(*impl, from, kj::mv(quota), kj::mv(policy));
+  return capnp::membrane(kj::mv(all), kj::addRef(*stack->second));
 }
 
 void SimNetwork::tap(kj::Function<void(kj::ArrayPtr<const kj::byte>)> wiretap) {
@@ -272,6 +306,35 @@ void SimNetwork::switchOff(kj::StringPtr name) {
 
 void SimNetwork::switchOn(kj::StringPtr name) {
   impl->fabric.node(name).down = false;
+}
+
+void SimNetwork::stopStack(kj::StringPtr name) {
+  auto& node = impl->fabric.node(name);
+  auto stack = impl->stacks.find(&node);
+  if (stack == impl->stacks.end()) return;
+  node.stackless = true;
+  for (auto* pair : impl->connections) pair->vanish(node);
+  while (!node.listeners.empty()) node.listeners.begin()->second->close();
+  while (!node.udpPorts.empty()) node.udpPorts.begin()->second->close();
+  stack->second->end();
+  impl->stacks.erase(stack);
+}
+
+void SimNetwork::startStack(kj::StringPtr name) {
+  auto& node = impl->fabric.node(name);
+  if (hasStack(name)) return;
+  node.stackless = false;
+  impl->stacks[&node] = kj::refcounted<StackLife>();
+}
+
+bool SimNetwork::hasStack(kj::StringPtr name) {
+  return impl->stacks.count(&impl->fabric.node(name)) > 0;
+}
+
+kj::Promise<void> SimNetwork::whenStackLost(kj::StringPtr name) {
+  auto stack = impl->stacks.find(&impl->fabric.node(name));
+  if (stack == impl->stacks.end()) return kj::READY_NOW;
+  return stack->second->whenLost();
 }
 
 void SimNetwork::killConnections(kj::StringPtr name) {

@@ -46,6 +46,14 @@ class SimNetwork {
   void switchOff(kj::StringPtr node);
   void switchOn(kj::StringPtr node);
 
+  // The stack of the node dies, as when netstackd is killed: every capability that came of its managers fails as
+  // DISCONNECTED, calls under way too, and what its ports and connections were is gone without a word. The other ends
+  // are reset when they send something after startStack(), which gives new managers. Meanwhile manager() is broken too.
+  void stopStack(kj::StringPtr node);
+  void startStack(kj::StringPtr node);
+  bool hasStack(kj::StringPtr node);
+  kj::Promise<void> whenStackLost(kj::StringPtr node);  // the present one; at once when there is none
+
   // From now on that wire decides (sim-fabric.h); it outlives the network. Tell when it reaches where it did not.
   void useWire(sim::Wire& wire);
   void retryLate();

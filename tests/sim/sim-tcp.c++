@@ -171,6 +171,10 @@ void TcpPair::reset() {
   }
 }
 
+void TcpPair::refuse() {
+  if (!sides[1].vanished) reset();
+}
+
 void TcpPair::transmit(kj::uint from, Segment segment) {
   kj::uint to = 1 - from;
   auto& theirs = sides[to];
@@ -192,7 +196,7 @@ void TcpPair::arrive(kj::uint side) {
   mine.inFlight.pop_front();
   if (broken) return;
   if (mine.vanished) {
-    if (!mine.node.down) reset();  // the machine is back and knows nothing of this connection
+    if (!mine.node.isDeaf()) reset();  // the machine is back and knows nothing of this connection
     return;
   }
   KJ_IF_MAYBE (wire, fabric.wire) wire->onArrival(id, sides[1 - side].node, mine.node, segment.bytes.size());
@@ -243,7 +247,7 @@ void TcpListenerState::close() {
   if (closed) return;
   closed = true;
   node.listeners.erase(local.port);
-  for (auto& pair : pending) pair->reset();
+  for (auto& pair : pending) pair->refuse();
   pending.clear();
   acceptors.wake();
 }

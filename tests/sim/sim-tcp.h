@@ -25,7 +25,8 @@ class TcpPair final : public kj::Refcounted {
   void shutdown(kj::uint side);   // FIN after everything sent so far
   void drop(kj::uint side);       // the socket's user is gone: FIN, or RST when something was left unread
   void reset();                   // both sides fail from now on
-  void vanish(const Node& node);  // the machine at that end is switched off
+  void refuse();                  // the accepting side will not be taken: a reset, if there is anybody to say it
+  void vanish(const Node& node);  // the machine at that end is switched off, or its stack has died
   bool isReset() const { return broken; }
   bool touches(const Node& node) const { return &sides[0].node == &node || &sides[1].node == &node; }
   uint64_t number() const { return id; }  // as the wire is told it
