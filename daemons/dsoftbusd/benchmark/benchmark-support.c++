@@ -3,7 +3,6 @@
 #include <kj/debug.h>
 #include <kj/mutex.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -68,11 +67,7 @@ class NetstackLink final : public Link {
  public:
   explicit NetstackLink(Bytes bytes) : bytes(bytes), stop(newSocketPair()) {
     for (auto& pair : clients) pair = newSocketPair();
-    stackThread = kj::heap<kj::Thread>([this] {
-      *stackId.lockExclusive() = pthread_self();
-      runStack();
-    });
-    stackId.when([](const pthread_t& id) { return id != 0; }, [](pthread_t&) {});
+    stackThread = kj::heap<kj::Thread>([this] { runStack(); });
   }
   ~NetstackLink() noexcept(false) {
     stop.ends[1] = nullptr;
@@ -80,14 +75,6 @@ class NetstackLink final : public Link {
   }
   kj::StringPtr name() const override {
     return bytes == Bytes::CALLS ? "netstackd, calls"_kj : "netstackd, descriptor"_kj;
-  }
-
-  double ownCpuSeconds() override {
-    clockid_t clock;
-    timespec t{};
-    KJ_ASSERT(pthread_getcpuclockid(*stackId.lockShared(), &clock) == 0);
-    KJ_SYSCALL(clock_gettime(clock, &t));
-    return t.tv_sec + t.tv_nsec / 1e9;
   }
 
   kj::Own<kj::AsyncIoStream> connect(kj::AsyncIoContext& io) override {
@@ -122,7 +109,6 @@ class NetstackLink final : public Link {
   SocketPair clients[CLIENTS];
   kj::MutexGuarded<size_t> used{size_t(0)};
   SocketPair stop;
-  kj::MutexGuarded<pthread_t> stackId{pthread_t(0)};
   kj::Own<kj::Thread> stackThread;
 
   kj::Own<CapConnection> newClient(kj::AsyncIoContext& io) {
@@ -196,8 +182,10 @@ void runPair(Link& link, NodeWork near, NodeWork far) {
   near(io, kj::mv(stream));
 }
 
-double Effort::onTwoCores() const {
-  return kj::max(kj::max(near, far), kj::max(between, (near + far + between) / 2));
+double Effort::busiest() const {
+  double most = kj::max(near, far);
+  for (double stack : stacks) most = kj::max(most, stack);
+  return most;
 }
 
 double secondsOf(kj::FunctionParam<void()> work) {

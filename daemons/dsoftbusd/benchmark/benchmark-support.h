@@ -31,8 +31,8 @@ class Link {
   virtual kj::Own<kj::AsyncIoStream> connect(kj::AsyncIoContext& io) = 0;
   virtual kj::Own<kj::AsyncIoStream> accept(kj::AsyncIoContext& io) = 0;
 
-  // CPU time so far of whoever carries the bytes beside the two threads and the kernel, seconds.
-  virtual double ownCpuSeconds() { return 0; }
+  // CPU time so far of whoever carries the bytes beside the two threads and the kernel, seconds: one for each process.
+  virtual kj::Array<double> ownCpuSeconds() { return nullptr; }
 };
 
 // TCP of the kernel on 127.0.0.1, and a Unix socketpair.
@@ -58,12 +58,14 @@ void runPair(Link& link, NodeWork near, NodeWork far);
 double secondsOf(kj::FunctionParam<void()> work);     // by the wall
 double cpuSecondsOf(kj::FunctionParam<void()> work);  // of this thread
 
-// What a transfer took: by the wall, and the processor time of its ends and of what is between. On a machine that is
-// shared with others only the processor time says what the work costs; on a free machine with two cores a transfer
-// takes as long as its busiest thread, or half of all.
+// What a transfer took: by the wall, and the processor time of its ends and of each stack between them. On a machine
+// that is shared with others only the processor time says what the work costs. Two nodes are two machines: dsoftbusd
+// and netstackd have a core each, so a transfer takes as long as the busiest of them. (Here all share the cores of one
+// machine; that is what the wall says.)
 struct Effort {
-  double wall = 0, near = 0, far = 0, between = 0;
-  double onTwoCores() const;
+  double wall = 0, near = 0, far = 0;
+  kj::Array<double> stacks;
+  double busiest() const;
 };
 
 // Of several runs.
