@@ -179,6 +179,7 @@ void addCallCounters(const RemoteProxy& proxy, const RpcExporter& exporter, Add&
   auto& r = exporter.counters();
   add("rpc.streams", r.streams), add("rpc.refusedStreams", r.refusedStreams), add("rpc.refusedCalls", r.refusedCalls);
   add("rpc.brokenStreams", r.brokenStreams), add("rpc.withheldAnswers", r.withheldAnswers);
+  add("rpc.peersNow", exporter.peersNow());
 }
 
 }  // namespace

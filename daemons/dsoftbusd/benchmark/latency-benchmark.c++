@@ -8,6 +8,8 @@
 #include <cstdio>
 
 #include "daemons/dsoftbusd/benchmark/benchmark-support.h"
+#include "daemons/dsoftbusd/schema-rpc/rpc-export.h"
+#include "daemons/dsoftbusd/schema-rpc/rpc-import.h"
 #include "idl/samgr.capnp.h"
 
 namespace nexus {
@@ -62,7 +64,31 @@ Trip overCapnp(Link& link) {
   return trip;
 }
 
-enum class Way { PING, CALL, SCHEMA };
+// SCHEMA: the library's protocol as it is, on a stream. RPC: calls between nodes as they are made (schema-rpc/), with
+// their rules, policy and audit, and only data.
+enum class Way { PING, CALL, SCHEMA, RPC };
+constexpr int WAYS = 5;  // with the plain connection
+
+// The serving end of RPC.
+struct Offering {
+  static constexpr kj::uint PLENTY = 1000000;  // calls a second
+  AuditLog audit;
+  RateLimiter rate{PLENTY, PLENTY};
+  RemoteProxyObserver observer;
+  LivePolicy policy{kj::arr(PolicyRule{kj::str("near"), kj::str("rpc:samgr"), kj::arr(kj::str("resolveStatus"))})};
+  RemoteProxy proxy;
+  kj::OneOf<RpcService, kj::String> service =
+      RpcService::describe("samgr", "samgr", capnp::InterfaceSchema(capnp::Schema::from<idl::Samgr>()));
+  idl::Samgr::Client samgr = kj::heap<Answerer>();
+  RpcExporter exporter;
+
+  explicit Offering(kj::Timer& timer)
+      : audit(timer),
+        proxy(timer, policy, rate, audit, observer, kj::Array<RemoteProxy::Backend>()),
+        exporter(timer, proxy, "far",
+                 kj::arr(RpcExporter::Offer{service.get<RpcService>(),
+                                            [this]() -> capnp::Capability::Client { return samgr; }})) {}
+};
 
 Trip overSession(Link& link, Way way) {
   Trip trip;
@@ -72,11 +98,18 @@ Trip overSession(Link& link, Way way) {
         OpenDoor door;
         auto live = startSession(io, kj::mv(transport), MuxRole::INITIATOR, door);
         auto byte = "x"_kj.asBytes();
-        if (way == Way::SCHEMA) {
-          auto opened = live.session->mux().open("rpc", 0);
+        if (way == Way::SCHEMA || way == Way::RPC) {
+          auto opened = live.session->mux().open("rpc:samgr#i1", 0);
           auto stream = kj::mv(opened.get<kj::Own<MuxStream>>());
-          capnp::TwoPartyClient client(*stream);
-          auto samgr = client.bootstrap().castAs<idl::Samgr>();
+          kj::Own<capnp::TwoPartyClient> client;
+          capnp::Capability::Client service = nullptr;
+          if (way == Way::SCHEMA) {
+            client = kj::heap<capnp::TwoPartyClient>(*stream);
+            service = client->bootstrap();
+          } else {
+            service = newRemoteService(kj::mv(stream), io.provider->getTimer(), "far");
+          }
+          auto samgr = service.castAs<idl::Samgr>();
           trip = measure([&] {
             auto request = samgr.resolveStatusRequest();
             request.setName("x");
@@ -102,6 +135,11 @@ Trip overSession(Link& link, Way way) {
           capnp::TwoPartyVatNetwork network(*stream, capnp::rpc::twoparty::Side::SERVER);
           auto rpc = capnp::makeRpcServer(network, kj::heap<Answerer>());
           live.running.wait(io.waitScope);
+        } else if (way == Way::RPC) {
+          auto stream = live.session->mux().accept().wait(io.waitScope);
+          Offering offering(io.provider->getTimer());
+          auto serving = offering.exporter.serve({true, "near"}, "rpc:samgr#i1", kj::mv(stream));
+          live.running.wait(io.waitScope);
         } else {
           live.running.wait(io.waitScope);
         }
@@ -110,17 +148,18 @@ Trip overSession(Link& link, Way way) {
 }
 
 void compare(Link& link) {
-  Spread wall[4], processor[4];
-  double runs[4][2][RUNS];
+  Spread wall[WAYS], processor[WAYS];
+  double runs[WAYS][2][RUNS];
   for (int run = 0; run < RUNS; run++) {
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < WAYS; i++) {
       auto trip = i == 0 ? overCapnp(link) : overSession(link, static_cast<Way>(i - 1));
       runs[i][0][run] = trip.wall;
       runs[i][1][run] = trip.processor;
     }
   }
-  static constexpr const char* NAMES[] = {"Cap'n Proto, plain", "ping", "call", "Cap'n Proto on a stream"};
-  for (int i = 0; i < 4; i++) {
+  static constexpr const char* NAMES[] = {"Cap'n Proto, plain", "ping", "call", "Cap'n Proto on a stream",
+                                          "call between nodes"};
+  for (int i = 0; i < WAYS; i++) {
     wall[i] = Spread::of(runs[i][0]);
     processor[i] = Spread::of(runs[i][1]);
     printf("%-22s %-24s wall %26s %5.2f   processor %26s %5.2f\n", link.name().cStr(), NAMES[i],

@@ -113,37 +113,61 @@ TEST_CASE("an interface, an AnyPointer, a bound parameter and a list of lists of
   CHECK(findCapability(capnp::Schema::from<idl::Box<>>()).orDefault(nullptr) == "value, an AnyPointer");
 }
 
+// Struct number `id`, with fields of the types `first` to `first + count`.
+void loadStruct(capnp::SchemaLoader& loader, kj::uint id, kj::uint first, kj::uint count) {
+  constexpr uint64_t IDS = 0x8000000000000000;
+  capnp::MallocMessageBuilder message;
+  auto node = message.initRoot<capnp::schema::Node>();
+  node.setId(IDS + id);
+  node.setDisplayName(kj::str("test:S", id));
+  node.setDisplayNamePrefixLength(5);
+  auto body = node.initStruct();
+  body.setPreferredListEncoding(capnp::schema::ElementSize::INLINE_COMPOSITE);
+  body.setPointerCount(count);
+  auto fields = body.initFields(count);
+  for (auto i : kj::indices(fields)) {
+    fields[i].setName(count == 1 ? kj::str("next") : kj::str("f", i));
+    fields[i].setCodeOrder(i);
+    fields[i].initOrdinal().setExplicit(i);
+    auto slot = fields[i].initSlot();
+    slot.setOffset(i);
+    slot.initType().initStruct().setTypeId(IDS + first + i);
+    slot.initDefaultValue().initStruct();
+  }
+  loader.load(node.asReader());
+}
+
+kj::Maybe<kj::String> capabilityInStruct(capnp::SchemaLoader& loader, kj::uint id) {
+  return findCapability(loader.get(0x8000000000000000 + id).asStruct());
+}
+
 // A struct whose only field is of the next one, so many times; the last has none.
 kj::Maybe<kj::String> capabilityInChain(kj::uint length) {
   capnp::SchemaLoader loader;
-  for (kj::uint i = 0; i < length; i++) {
-    capnp::MallocMessageBuilder message;
-    auto node = message.initRoot<capnp::schema::Node>();
-    node.setId(0x8000000000000000 + i);
-    node.setDisplayName(kj::str("test:S", i));
-    node.setDisplayNamePrefixLength(5);
-    auto body = node.initStruct();
-    body.setPreferredListEncoding(capnp::schema::ElementSize::INLINE_COMPOSITE);
-    if (i > 0) {
-      body.setPointerCount(1);
-      auto field = body.initFields(1)[0];
-      field.setName("next");
-      field.initOrdinal().setExplicit(0);
-      auto slot = field.initSlot();
-      slot.initType().initStruct().setTypeId(0x8000000000000000 + i - 1);
-      slot.initDefaultValue().initStruct();
-    }
-    loader.load(node.asReader());
-  }
-  return findCapability(loader.get(0x8000000000000000 + length - 1).asStruct());
+  for (kj::uint i = 0; i < length; i++) loadStruct(loader, i, i - 1, i == 0 ? 0 : 1);
+  return capabilityInStruct(loader, length - 1);
+}
+
+// A struct with so many fields, each of a type of its own that has none.
+kj::Maybe<kj::String> capabilityInWide(kj::uint width) {
+  capnp::SchemaLoader loader;
+  for (kj::uint i = 0; i < width; i++) loadStruct(loader, i, 0, 0);
+  loadStruct(loader, width, 0, width);
+  return capabilityInStruct(loader, width);
 }
 
 TEST_CASE("types nested more deeply than a message may be are refused with a short sentence, not followed to the end") {
-  CHECK(capabilityInChain(100) == nullptr);
+  CHECK(capabilityInChain(128) == nullptr);
+  CHECK(capabilityInChain(129) != nullptr);
   auto found = capabilityInChain(3000).orDefault(nullptr);
   INFO(found.cStr());
   CHECK(found.endsWith(", types within types more than 128 deep"));
   CHECK(found.size() < 1024);
+}
+
+TEST_CASE("types beside each other are not deep, and at most 4096 are looked at") {
+  CHECK(capabilityInWide(4095) == nullptr);  // and the one that has them
+  CHECK(capabilityInWide(4096).orDefault(nullptr) == "f4095, more than 4096 types");
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ class RpcExporter {
 
   const Counters& counters() const { return counts; }
   kj::uint callsOf(kj::StringPtr peer) const;
+  size_t peersNow() const { return peers.size(); }  // that have streams
 
  private:
   class OfferedService;

@@ -13,6 +13,7 @@ class GaugeImpl final : public idl::Gauge::Server {
   struct State {
     int64_t total = 0;
     kj::uint hanging = 0, cancelled = 0, calls = 0, objects = 0;
+    size_t failureBytes = 0;  // of what fail() says; 0: a few words
   };
   explicit GaugeImpl(State& state) : state(state) { state.objects++; }
   ~GaugeImpl() noexcept(false) { state.objects--; }
@@ -36,7 +37,11 @@ class GaugeImpl final : public idl::Gauge::Server {
       s.cancelled++;
     }));
   }
-  kj::Promise<void> fail(FailContext) override { KJ_FAIL_REQUIRE("the gauge is\nstuck"); }
+  kj::Promise<void> fail(FailContext) override {
+    KJ_REQUIRE(state.failureBytes > 0, "the gauge is\nstuck");
+    kj::throwFatalException(
+        kj::Exception(kj::Exception::Type::FAILED, "", 0, kj::str(kj::repeat('z', state.failureBytes))));
+  }
   kj::Promise<void> add(AddContext context) override {
     state.total = state.total * 10 + context.getParams().getAmount();
     return count();
@@ -95,6 +100,7 @@ struct RpcServingNode {
     kj::Vector<PolicyRule> rules;
     rules.add(rpcRule("node-a", {"echo", "grow", "hang", "fail", "add", "sum", "sneak", "name"}));
     rules.add(rpcRule("node-c", {"echo", "hang"}));
+    rules.add(PolicyRule{kj::str("node-a"), kj::str("rpc:other"), kj::arr(kj::str("echo"))});  // which is not offered
     policy = kj::heap<LivePolicy>(rules.releaseAsArray());
     proxy = kj::heap<RemoteProxy>(sim.timer, *policy, rate, audit, observer, kj::Array<RemoteProxy::Backend>());
     auto offers = kj::heapArrayBuilder<RpcExporter::Offer>(1);

@@ -441,6 +441,22 @@ TEST_CASE("parameters that are nested too deeply fail the call") {
   CHECK(peer.works(2));
 }
 
+TEST_CASE("a peer whose calls are large is not read from while so many bytes of them are unanswered") {
+  RpcStreamLimits limits;
+  limits.maxPayload = 1024;  // the bound is four of them
+  RpcServingNode node(limits);
+  HostilePeer peer(node);
+  peer.bootstrap();
+  for (uint32_t id = 1; id <= 10; id++) {
+    peer.call(id, HANG, [](capnp::rpc::Call::Builder call) { call.getParams().getContent().initAsAnyStruct(120, 0); });
+  }
+  CHECK(node.state.hanging == 4);
+  node.sim.advance(limits.serviceDeadline);
+  CHECK(node.state.cancelled == 4);
+  CHECK(node.state.hanging == 4);
+  CHECK(!peer.ended);
+}
+
 TEST_CASE("a flood of cancelled calls leaves nothing behind") {
   RpcServingNode node;
   HostilePeer peer(node);
@@ -605,6 +621,19 @@ TEST_CASE("when a stream has ended with calls that were never answered, the next
   server.pipe.ends[1]->shutdownWrite();
   server.sim.settle();
   CHECK(failure() == kj::Exception::Type::DISCONNECTED);
+}
+
+TEST_CASE("the same when the peer broke a rule and does not even read that it did") {
+  HostileServer server;
+  kj::Vector<kj::Promise<void>> hanging;
+  for (int i = 0; i < 32; i++) {
+    hanging.add(server.gauge.hangRequest().send().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {}));
+  }
+  server.sim.settle();
+  server.send([](Message::Builder m) { m.initResolve().initCap().setSenderHosted(1); });
+  auto kind = server.sim.run(server.gauge.echoRequest().send().dropPipeline().then(
+      [](auto&&) { return kj::Exception::Type::UNIMPLEMENTED; }, [](kj::Exception&& e) { return e.getType(); }));
+  CHECK(kind == kj::Exception::Type::DISCONNECTED);
 }
 
 TEST_CASE("a service that the peer refuses to give fails each call with the peer's words, not only the first ones") {

@@ -102,6 +102,30 @@ struct Conversation {
   }
 };
 
+TEST_CASE("calls are counted apart from bootstraps: those that are open, and all that passed") {
+  Conversation c;
+  auto counts = [&](size_t open, uint64_t passed) {
+    CHECK(c.calling.openCalls() == open);
+    CHECK(c.serving.openCalls() == open);
+    CHECK(c.calling.callsPassed() == passed);
+    CHECK(c.serving.callsPassed() == passed);
+  };
+  CHECK(c.bootstrap(0) == FINE);
+  counts(0, 0);
+  CHECK(c.call(1) == FINE);
+  CHECK(c.call(2) == FINE);
+  CHECK(c.call(2) != FINE);
+  counts(2, 2);
+  CHECK(c.service(0) == FINE);
+  CHECK(c.finish(0) == FINE);
+  counts(2, 2);
+  CHECK(c.results(1, true) == FINE);
+  CHECK(c.finish(2) == FINE);
+  counts(1, 2);
+  CHECK(c.results(2) == FINE);
+  counts(0, 2);
+}
+
 TEST_CASE("bootstrap, call, answer, finish: the whole of an honest conversation") {
   Conversation c;
   CHECK(c.bootstrap(0) == FINE);

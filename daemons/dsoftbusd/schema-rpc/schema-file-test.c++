@@ -68,6 +68,10 @@ TEST_CASE("a compiled schema becomes a service: of its only interface, or of the
 
 TEST_CASE("what cannot be chosen, and a method whose name is there twice, are told") {
   CHECK(wrongWith(compiled("schema-test.schema")) == "say which interface; the schema has: First, Second, Twice");
+  // Those of other files do not count.
+  auto two =
+      changedNode("schema-test.schema", ":Twice", [](Node::Builder node) { node.setDisplayName("x.capnp:Twice"); });
+  CHECK(wrongWith(two) == "say which interface; the schema has: First, Second");
   CHECK(wrongWith(compiled("schema-test.schema"), "Third") == "the schema has no interface \"Third\"");
   CHECK(wrongWith(compiled("schema-test.schema"), "Inner") == "the schema has no interface \"Inner\"");
   CHECK(wrongWith(compiled("schema-test.schema"), "RingA") == "the schema has no interface \"RingA\"");
@@ -102,6 +106,25 @@ TEST_CASE("an empty file, text, and a file that ends early are no compiled schem
   CHECK(wrongWith(kj::arrayPtr(many, 8)).startsWith(says));
   const kj::byte huge[] = {0, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f};
   CHECK(wrongWith(kj::arrayPtr(huge, 8)).startsWith(says));
+}
+
+// A request whose list of nodes is `count` pointers to the same bytes: a copy of it is that many times as large.
+kj::Array<kj::byte> repeated(uint32_t count, uint32_t bytes) {
+  kj::Vector<uint64_t> words;
+  words.add(uint64_t(2 + count + bytes / 8) << 32);          // one segment of that many words
+  words.add(uint64_t(1) << 48);                              // a struct of one pointer
+  words.add(1 | uint64_t(count) << 35 | uint64_t(6) << 32);  // to a list of pointers
+  for (uint32_t i = 0; i < count; i++) {
+    words.add(1 | uint64_t(count - 1 - i) << 2 | uint64_t(bytes) << 35 | uint64_t(2) << 32);  // each to those bytes
+  }
+  for (uint32_t i = 0; i < bytes / 8; i++) words.add(0);
+  return kj::heapArray(words.asPtr().asBytes());
+}
+
+TEST_CASE("a file of a few bytes that would be copied to more than 16 MiB is not") {
+  constexpr uint32_t PIECE = 512 << 10;
+  CHECK(has(wrongWith(repeated(33, PIECE)), "traversal limit"));
+  CHECK(!has(wrongWith(repeated(31, PIECE)), "traversal limit"));
 }
 
 TEST_CASE("schemas that contradict themselves are refused or served, never followed") {

@@ -32,11 +32,8 @@ void readWhole(capnp::DynamicValue::Reader value) {
     case capnp::DynamicValue::LIST:
       for (auto item : value.as<capnp::DynamicList>()) readWhole(item);
       break;
-    case capnp::DynamicValue::ANY_POINTER:
-      value.as<capnp::AnyPointer>().targetSize();
-      break;
     default:
-      break;  // was read whole to become a value
+      break;  // was read whole to become a value, or is of any type
   }
 }
 

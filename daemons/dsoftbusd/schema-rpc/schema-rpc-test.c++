@@ -298,6 +298,16 @@ TEST_CASE("what a service says when it fails crosses as printable text, with its
   CHECK(node.lastAudit().verdict == CallStatus::BACKEND_FAILED);
 }
 
+TEST_CASE("of what a service says when it fails 512 bytes cross") {
+  RpcServingNode node;
+  Caller caller(node);
+  for (size_t bytes : {512, 513, 100000}) {
+    node.state.failureBytes = bytes;
+    auto failure = FAILURE(caller.gauge.failRequest());
+    CHECK(has(failure.text, kj::str("failed: ", kj::repeat('z', 512), "; audit id ")));
+  }
+}
+
 TEST_CASE("a service that was restarted is there again for the next call on the same capability") {
   RpcServingNode node;
   Caller caller(node);
@@ -334,6 +344,7 @@ TEST_CASE("a stream is let in when any rule names its service to the peer, and o
   CHECK(node.lastAudit().verdict == CallStatus::OK);
   for (auto name : {"rpc:gauge", "rpc:other#i1", "rpc:#i1", "rpc:Gauge#i1"}) {
     auto admission = may("node-a", name);
+    CHECK(node.lastAudit().service == (kj::StringPtr(name) == "rpc:other#i1" ? "rpc:other"_kj : kj::StringPtr(name)));
     CHECK(!admission.admitted);
     CHECK(admission.auditId == node.audit.lastId());
     CHECK(node.lastAudit().verdict == CallStatus::DENIED);
@@ -342,13 +353,19 @@ TEST_CASE("a stream is let in when any rule names its service to the peer, and o
   CHECK(!node.exporter->mayOpen({false, "stranger"}, "rpc:gauge#i1").admitted);
   CHECK(node.lastAudit().verdict == CallStatus::UNAUTHENTICATED);
 
+  CHECK(node.exporter->peersNow() == 0);
   auto one = node.open(), two = node.open();
+  CHECK(node.exporter->peersNow() == 1);
   CHECK(!may("node-a", "rpc:gauge#i3").admitted);
   CHECK(node.lastAudit().verdict == CallStatus::RATE_LIMITED);
   CHECK(node.exporter->counters().refusedStreams == 1);
   CHECK(may("node-c", "rpc:gauge#i3").admitted);
   two.serving = nullptr;
   CHECK(may("node-a", "rpc:gauge#i3").admitted);
+  CHECK(node.exporter->peersNow() == 1);
+  one.serving = nullptr;
+  CHECK(node.exporter->peersNow() == 0);
+  CHECK(node.exporter->counters().streams == 2);
 }
 
 }  // namespace
