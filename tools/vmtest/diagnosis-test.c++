@@ -130,6 +130,7 @@ TEST_CASE("without captures nothing is concluded from packets") {
   scene.upTo(Phase::SESSION);
   scene.timeOut();
   CHECK(scene.diagnosis(false).exit == 41);
+  CHECK(scene.diagnosis(false).hint.startsWith("without a capture it is not known"));
 }
 
 TEST_CASE("with captures a session without SYN, without SYN-ACK and with both are three different things") {

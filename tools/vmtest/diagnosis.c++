@@ -165,6 +165,12 @@ Blame blame(const CodeRow& row, const Failure& failure, Captures captures) {
                     "connect is denied by policy"),
             kj::str("dsoftbusd/trust, or netstackd/connect")};
   }
+  if (row.exit == 41 && captures.size() == 0) {
+    return {
+        kj::str("without a capture it is not known whether anybody heard or dialled the other: run it again without "
+                "--pcap=off"),
+        kj::str(row.subsystem)};
+  }
   if (failure.kind == FailureKind::NEGATIVE_LINE && contains(failure.line, "answered denied")) {
     return {kj::str("no rule on the answering node allows this call: its policy, and the audit records above"),
             kj::str("dsoftbusd/policy")};

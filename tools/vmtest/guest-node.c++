@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/vmtest/ladder-view.h"
+
 namespace nexus::vmtest {
 
 namespace {
@@ -149,6 +151,20 @@ kj::Promise<void> GuestNode::send(const StatusCommand& command) {
                   .catch_([](kj::Exception&&) {})
                   .fork();
   return lastWrite.addBranch();
+}
+
+const SchedTimes& GuestNode::lookTimes() {
+  auto now = schedTimes(process->pid());
+  spent = {kj::max(spent.ran, now.ran), kj::max(spent.waited, now.waited)};
+  return spent;
+}
+
+kj::String GuestNode::story() const {
+  auto said = recent.size() == 0
+                  ? kj::str("its console said nothing")
+                  : kj::str("the last line on its console is: ", recent[(consoleLines.count() - 1) % TAIL_LINES]);
+  return kj::str("ran for ", secondsText(spent.ran), ", waited ", secondsText(spent.waited), " for a processor, and ",
+                 said);
 }
 
 QemuReport GuestNode::report() const {

@@ -40,11 +40,13 @@ class GuestNode {
   kj::Promise<void> send(const StatusCommand& command);
   void kill() { process->kill(); }
 
-  // What its QEMU ran, and waited for a processor.
-  SchedTimes times() const { return schedTimes(process->pid()); }
+  // What its QEMU ran, and waited for a processor, so far. To be asked now and then: the end of a process hides it.
+  const SchedTimes& lookTimes();
 
   bool ended() const { return process->ended(); }
   QemuReport report() const;
+  // How far it came, for a guest that never spoke: "ran for 1.2 s, waited 38.0 s for a processor, ..."
+  kj::String story() const;
   kj::String qemuLastLine() const;  // of what QEMU itself printed; empty when it printed nothing
   const Capture& capture() const { return captured; }
   kj::Maybe<kj::StringPtr> captureError() const { return pcap.error(); }
@@ -78,6 +80,7 @@ class GuestNode {
   SerialLines consoleLines, statusLines;
   kj::Vector<kj::String> recent;  // a ring of TAIL_LINES
   kj::String commandText;
+  SchedTimes spent;
   kj::Own<kj::AsyncIoStream> console, status;
   kj::ForkedPromise<void> lastWrite = kj::Promise<void>(kj::READY_NOW).fork();  // to the status port
   kj::Maybe<kj::Own<kj::AsyncInputStream>> captureStream;

@@ -27,17 +27,18 @@ kj::Maybe<kj::String> RunFolder::choose(const Choice& choice) {
   }
   auto problem = makeFolder(folder);
   if (problem != nullptr) folder = kj::String();
-  if (base.size() > 0) running = tryLockFile(kj::str(folder, '/', RUNNING_FILE));
-  return problem;
+  if (base.size() == 0 || problem != nullptr) return problem;
+  running = tryLockFile(kj::str(folder, '/', RUNNING_FILE));
+  if (choice.keep) write("keep", nullptr);
+  return nullptr;
 }
 
 void RunFolder::write(kj::StringPtr name, kj::ArrayPtr<const kj::byte> content) const {
   writeWholeFile(kj::str(folder, '/', name), content);
 }
 
-void RunFolder::tidyUp(bool keep) const {
+void RunFolder::tidyUp() const {
   if (base.size() == 0) return;
-  if (keep) write("keep", nullptr);
   auto filesystem = kj::newDiskFilesystem();
   (void)kj::runCatchingExceptions([&] {
     pruneRuns(*filesystem->getRoot().openSubdir(filesystem->getCurrentPath().evalNative(base), kj::WriteMode::MODIFY),

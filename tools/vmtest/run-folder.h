@@ -14,6 +14,7 @@ class RunFolder {
     kj::Maybe<kj::StringPtr> testOutputs;  // TEST_UNDECLARED_OUTPUTS_DIR
     kj::StringPtr tempDir;
     kj::StringPtr profile;
+    bool keep = false;  // in the default place: later runs leave it, however this one ends
   };
 
   // What is wrong, in a sentence; then path() is empty.
@@ -22,8 +23,8 @@ class RunFolder {
 
   void write(kj::StringPtr name, kj::ArrayPtr<const kj::byte> content) const;
 
-  // In the default place: marks this run to be kept, and removes old runs.
-  void tidyUp(bool keep) const;
+  // In the default place: removes old runs.
+  void tidyUp() const;
 
  private:
   kj::String folder, base, profile;    // base: empty unless the folder is in the default place

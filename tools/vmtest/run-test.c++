@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <kj/encoding.h>
+#include <kj/filesystem.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -109,6 +110,14 @@ struct Harness {
     outputEnd = nullptr;
     printed = kj::str(kj::FdInputStream(output.get()).readAllText());
     return code;
+  }
+  // Of the runs in the default place, those that are marked.
+  size_t keptRuns() {
+    auto place = kj::newDiskFilesystem()->getRoot().openSubdir(
+        kj::Path::parse(kj::str(folder, "/nexus-net-", geteuid()).slice(1)));
+    size_t count = 0;
+    for (auto& name : place->listNames()) count += place->exists(kj::Path({name, "keep"})) ? 1 : 0;
+    return count;
   }
   kj::String file(kj::StringPtr name) { return readFile(kj::str(folder, "/out/", name)); }
 
@@ -227,6 +236,30 @@ TEST_CASE("QEMU that dies is noticed, before and after the guest spoke, with wha
 TEST_CASE("a guest that never says anything is a launch failure within its budget") {
   Harness h(hurried(qemuTestProfile()));
   CHECK(h.run("hang\n") == 71);
+  CHECK(has(h.printed, "QEMU of node A ran for 0."));
+  CHECK(has(h.printed, " for a processor, and its console said nothing"));
+  Harness spoke(hurried(qemuTestProfile()));
+  CHECK(spoke.run("console early words\nhang\n") == 71);
+  CHECK(has(spoke.printed, " for a processor, and the last line on its console is: early words"));
+}
+
+TEST_CASE("a run that is to be kept is marked before anything can end it, and only in the default place") {
+  Harness h(qemuTestProfile());
+  h.options.out = nullptr;
+  h.options.keep = true;
+  h.options.qemu = kj::str("/nonexistent/qemu");  // skipped: nothing is made
+  CHECK(h.run("hang\n") == 77);
+  Harness kept(qemuTestProfile());
+  kept.options.out = nullptr;
+  kept.options.keep = true;
+  kept.environment.initrd = kj::str("/nonexistent/initrd");
+  CHECK(kept.run("hang\n") == 61);
+  CHECK(kept.keptRuns() == 1);
+  Harness out(qemuTestProfile());
+  out.options.keep = true;
+  out.environment.initrd = kj::str("/nonexistent/initrd");
+  CHECK(out.run("hang\n") == 61);
+  CHECK(access(kj::str(out.folder, "/out/keep").cStr(), F_OK) != 0);
 }
 
 TEST_CASE("a run that stops after a phase passes there and kills what still runs") {

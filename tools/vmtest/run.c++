@@ -76,7 +76,7 @@ kj::Maybe<int> Run::preflight() {
   }
   facts.runId = kj::str(profile.name, '-', hostNanoseconds() / 1000000);
   auto asPtr = [](const kj::Maybe<kj::String>& text) { return text.map([](auto& t) { return kj::StringPtr(t); }); };
-  auto badFolder = folder.choose({asPtr(options.out), asPtr(env.testOutputs), env.tempDir, profile.name});
+  auto badFolder = folder.choose({asPtr(options.out), asPtr(env.testOutputs), env.tempDir, profile.name, options.keep});
   facts.outDir = kj::str(folder.path());
   KJ_IF_MAYBE (problem, badFolder) return reportPreflight(EXIT_FOLDER, *problem);
   auto kernelBad = artifactProblem("kernel", env.kernel, "//tools/guest:kernel");
@@ -101,7 +101,7 @@ int Run::reportBuilt() {
   folder.write("result.txt", "success\n"_kj.asBytes());
   screen.line(summaryLine(nullptr, false, kj::str(facts.outDir, "/summary.json")));
   if (options.json) kj::FdOutputStream(env.out).write(json.begin(), json.size());
-  folder.tidyUp(options.keep);
+  folder.tidyUp();
   return 0;
 }
 
@@ -259,7 +259,7 @@ kj::Promise<void> Run::watch() {
 void Run::lookHeld() {
   if (now() < heldLooked + HELD_INTERVAL) return;
   heldLooked = now();
-  for (kj::byte node = 0; node < guests.size(); node++) held.note(node, guests[node]->times().waited);
+  for (kj::byte node = 0; node < guests.size(); node++) held.note(node, guests[node]->lookTimes().waited);
   KJ_ASSERT_NONNULL(runState).note(held);
 }
 
@@ -323,7 +323,10 @@ int Run::report() {
       if (failure->kind == FailureKind::LAUNCH && accel == Accel::KVM) AccelProbe::forget(**c);
     }
     if (failure->kind == FailureKind::LAUNCH || failure->kind == FailureKind::NODE_ENDED) {
-      auto said = guests[failure->node]->qemuLastLine();
+      auto& guest = *guests[failure->node];
+      if (failure->kind == FailureKind::LAUNCH)
+        state.warn(kj::str("QEMU of node ", NODE_NAMES[failure->node], ' ', guest.story()));
+      auto said = guest.qemuLastLine();
       if (said.size() > 0) state.warn(kj::str("QEMU of node ", NODE_NAMES[failure->node], " said: ", said));
     }
   }
@@ -362,7 +365,7 @@ int Run::report() {
   for (auto& line : text) screen.line(line);
   screen.line(summaryLine(verdict, false, kj::str(facts.outDir, "/summary.json")));
   if (options.json) kj::FdOutputStream(env.out).write(json.begin(), json.size());
-  folder.tidyUp(options.keep);
+  folder.tidyUp();
   KJ_IF_MAYBE (d, diagnosis) return d->exit;
   return 0;
 }
