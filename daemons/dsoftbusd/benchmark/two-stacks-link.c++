@@ -78,7 +78,11 @@ class TwoStacksLink final : public Link {
       SocketAddress{addressOf(1), PORT}.toIdl(request.initRemote());
       request.initLocal().initAddress().setAny();
       auto response = request.send().wait(io.waitScope);
-      if (response.getOutcome() != idl::Outcome::OK) continue;  // the other end does not listen yet
+      if (response.getOutcome() != idl::Outcome::OK) {
+        // The other end does not listen yet; more resets than the stack may send would cost a second.
+        io.provider->getTimer().afterDelay(20 * kj::MILLISECONDS).wait(io.waitScope);
+        continue;
+      }
       auto stream = open(io, response.getSocket());
       return stream.attach(kj::mv(client));
     }
