@@ -65,16 +65,17 @@ TEST_CASE("memory is in proportion to the bytes that wait, whatever the pieces")
   }
 }
 
-TEST_CASE("what is taken has the room around it that was asked for, whole or put together") {
-  ByteQueue queue(16, 8);
-  auto whole = kj::heapArray<kj::byte>(ByteQueue::MAX_CHUNK);
-  memset(whole.begin(), 'w', whole.size());
-  for (size_t size : {size_t(1), size_t(1000), whole.size()}) queue.push(whole.slice(0, size));
-  while (queue.size() > 0) {
-    auto piece = queue.take(ByteQueue::MAX_CHUNK);
-    CHECK(piece.bytes.begin() - piece.memory.begin() >= 16);
-    CHECK(piece.memory.end() - piece.bytes.end() >= 8);
-  }
+TEST_CASE("what is put back comes before everything else, and into an empty queue too") {
+  ByteQueue queue;
+  queue.pushFront("c"_kj.asBytes());
+  queue.push("d"_kj.asBytes());
+  queue.pushFront("ab"_kj.asBytes());
+  queue.pushFront(nullptr);
+  CHECK(queue.size() == 4);
+  kj::byte out[5];
+  CHECK(queue.pop(out) == 4);
+  CHECK(kj::heapString(kj::arrayPtr(out, 4).asChars()) == "abcd");
+  CHECK(queue.capacity() == 0);
 }
 
 TEST_CASE("memory that bytes came in becomes a chunk, in its order") {

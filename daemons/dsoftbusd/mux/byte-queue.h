@@ -2,8 +2,7 @@
 // A first-in first-out queue of bytes, as one side of a stream keeps them: a chain of chunks. A chunk is as large as
 // what came, or as what already waits (at most MAX_CHUNK), so that memory is in proportion to the bytes and not to the
 // pieces, and no byte is moved once it is in; empty, it keeps none. Memory that bytes came in can become a chunk as it
-// is; room for a header and a trailer around each chunk can be asked for, so that whoever takes it need not copy it to
-// add them. The bound is its owner's.
+// is. The bound is its owner's.
 #include <kj/array.h>
 #include <kj/debug.h>
 #include <kj/memory.h>
@@ -17,14 +16,12 @@ class ByteQueue {
   static constexpr size_t MIN_CHUNK = 256, MAX_CHUNK = 32768;  // bytes; a larger piece has a chunk of its own
 
   ByteQueue() = default;
-  // Around the bytes of a chunk that push() makes there are at least that many free ones, before and behind.
-  ByteQueue(size_t headroom, size_t tailroom) : headroom(headroom), tailroom(tailroom) {}
   KJ_DISALLOW_COPY_AND_MOVE(ByteQueue);
   ~ByteQueue() noexcept { clear(); }
 
   size_t size() const { return bytes; }
 
-  // What its memory holds room for, without what is kept free around; less than size() + 2 * MAX_CHUNK when no piece is
+  // What its memory holds room for; less than size() + 2 * MAX_CHUNK when no piece is
   // larger than MAX_CHUNK.
   size_t capacity() const {
     size_t sum = 0;
@@ -40,8 +37,20 @@ class ByteQueue {
     }
     if (data.size() == 0) return;
     size_t room = kj::max(data.size(), kj::min(kj::max(bytes, MIN_CHUNK), MAX_CHUNK));
-    addChunk(kj::heapArray<kj::byte>(headroom + room + tailroom), headroom, headroom + room);
+    addChunk(kj::heapArray<kj::byte>(room), 0, room);
     append(data);
+  }
+
+  // Before all others.
+  void pushFront(kj::ArrayPtr<const kj::byte> data) {
+    if (data.size() == 0) return;
+    auto chunk = kj::heap<Chunk>();
+    chunk->space = kj::heapArray(data);
+    chunk->end = chunk->limit = data.size();
+    chunk->next = kj::mv(first);
+    first = kj::mv(chunk);
+    if (last == nullptr) last = first.get();
+    bytes += data.size();
   }
 
   // The same for bytes that lie in `memory`, which becomes a chunk without a copy.
@@ -82,10 +91,9 @@ class ByteQueue {
       drop(n);
       return piece;
     }
-    Piece piece{kj::heapArray<kj::byte>(headroom + n + tailroom), nullptr};
-    auto into = piece.memory.slice(headroom, headroom + n);
-    pop(into);
-    piece.bytes = into;
+    Piece piece{kj::heapArray<kj::byte>(n), nullptr};
+    pop(piece.memory);
+    piece.bytes = piece.memory;
     return piece;
   }
 
@@ -104,7 +112,6 @@ class ByteQueue {
   kj::Own<Chunk> first;
   Chunk* last = nullptr;
   size_t bytes = 0;
-  size_t headroom = 0, tailroom = 0;
 
   void addChunk(kj::Array<kj::byte> space, size_t start, size_t limit) {
     auto chunk = kj::heap<Chunk>();

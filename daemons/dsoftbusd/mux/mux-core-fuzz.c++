@@ -35,7 +35,7 @@ void program(MuxCore& core, Steps& steps, kj::ArrayPtr<kj::byte> scratch) {
   auto op = steps.next();
   MuxStreamId id = steps.next() % 16;
   size_t n = steps.next() * 160;  // up to beyond MUX_MAX_DATA
-  switch (op % 7) {
+  switch (op % 11) {
     case 0:
       core.open(steps.take(1 + op / 128).asChars(), id % MUX_PRIORITIES);
       break;
@@ -57,6 +57,20 @@ void program(MuxCore& core, Steps& steps, kj::ArrayPtr<kj::byte> scratch) {
     case 6:
       core.release(id);
       break;
+    case 7:
+      core.offer(id, scratch.slice(0, n));
+      break;
+    case 8:
+      KJ_IF_MAYBE (stream, core.find(id)) {
+        if (stream->receiveBuffered() == 0) core.expect(id, scratch.slice(0, n));
+      }
+      break;
+    case 9:
+      core.collect(id);
+      break;
+    case 10:
+      core.giveUp(id);
+      break;
   }
 }
 
@@ -73,6 +87,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       auto type = static_cast<uint8_t>(MUX_FIRST_RECORD_TYPE + kind % 6);
       auto body = steps.take(kind / 6);
       KJ_IF_MAYBE (frame, tryParseMuxFrame(type, body)) {
+        if (frame->is<MuxData>()) {
+          auto payload = muxPayload(*frame);
+          auto place = core.tryPlace(streamOf(*frame), payload.size());
+          if (place.size() > 0) {
+            if (place.size() != payload.size()) abort();
+            memcpy(place.begin(), payload.begin(), payload.size());
+            core.checkInvariants();
+            continue;
+          }
+        }
         KJ_IF_MAYBE (rejection, core.ingest(*frame)) {
           if (rejection->gravity == MuxGravity::FATAL) return 0;  // the session is over
         }

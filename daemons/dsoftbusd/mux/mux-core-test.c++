@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <kj/vector.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -633,6 +634,89 @@ TEST_CASE("a peer that sends one byte more than its credit ends the session, eve
   e.rejects(MuxData{id, bytes(1)}, MuxReject::WINDOW_CREDIT_OVERFLOW_OR_UNDERFLOW);  // it was not told yet
   CHECK(e.next().frame.get<MuxWindowUpdate>().delta == 40000);
   e.ok(MuxData{id, bytes(1)});
+}
+
+TEST_CASE("what a reader expects is placed while nothing else waits and it fits; given up, it comes before the rest") {
+  End e;
+  auto id = e.live();
+  kj::byte out[40000];
+  auto buffered = [&] { return KJ_ASSERT_NONNULL(e.core.find(id)).receiveBuffered(); };
+  auto place = [&](size_t size, kj::byte fill) {
+    auto where = e.core.tryPlace(id, size);
+    memset(where.begin(), fill, where.size());
+    e.core.checkInvariants();
+    return where;
+  };
+  CHECK(place(10, 'a').size() == 0);  // nobody expects anything
+  e.core.expect(id, out);
+  CHECK(place(30000, 'a').begin() == out);
+  CHECK(place(10001, 'b').size() == 0);
+  CHECK(place(5000, 'b').begin() == out + 30000);
+  CHECK(buffered() == 35000);
+  CHECK(KJ_ASSERT_NONNULL(e.core.find(id)).receiveCredit() == 65536 - 35000);
+  CHECK(!e.core.hasFrame());  // nobody has read yet, so there is no credit
+  e.ok(MuxData{id, bytes(10001, 'c')});
+  CHECK(place(1, 'd').size() == 0);  // it would overtake
+  CHECK_THROWS(e.core.expect(id, out));
+  e.core.giveUp(id);
+  kj::byte got[45001];
+  CHECK(e.core.read(id, kj::arrayPtr(got, sizeof(got))) == 45001);
+  auto all = [&](size_t from, size_t to, kj::byte fill) {
+    return std::all_of(got + from, got + to, [fill](kj::byte b) { return b == fill; });
+  };
+  CHECK(all(0, 30000, 'a'));
+  CHECK(all(30000, 35000, 'b'));
+  CHECK(all(35000, 45001, 'c'));
+  CHECK(e.next().frame.get<MuxWindowUpdate>().delta == 45001);
+}
+
+TEST_CASE("what is placed and collected gives credit as what is read does; beyond the credit nothing is placed") {
+  End e;
+  auto id = e.live();
+  auto out = kj::heapArray<kj::byte>(100000);
+  e.core.expect(id, out);
+  CHECK(e.core.tryPlace(id, 32769).size() == 0);
+  CHECK(e.core.tryPlace(id, 32768).size() == 32768);
+  CHECK(e.core.tryPlace(id, 32768).size() == 32768);
+  CHECK(e.core.tryPlace(id, 1).size() == 0);
+  e.rejects(MuxData{id, bytes(1)}, MuxReject::WINDOW_CREDIT_OVERFLOW_OR_UNDERFLOW);
+  CHECK(!e.core.hasFrame());
+  CHECK(e.core.collect(id) == 65536);
+  CHECK(e.core.collect(id) == 0);
+  CHECK(e.next().frame.get<MuxWindowUpdate>().delta == 65536 + 65536);  // a window is drained: it grows
+  CHECK(e.core.counters().bytesReceived == 65536);
+  CHECK(e.core.tryPlace(id, 1).size() == 0);  // collecting ends the expectation
+  e.core.expect(id, out);
+  e.ok(MuxClose{id});
+  CHECK(e.core.tryPlace(id, 1).size() == 0);
+}
+
+TEST_CASE("what a writer offers goes behind what was sent, as far as there is credit, and is read where it lies") {
+  End e;
+  auto id = e.live();
+  auto offer = bytes(100000, 'o');
+  CHECK(e.send(id, 1000));
+  CHECK(e.core.offer(id, offer) == nullptr);
+  CHECK_FALSE(e.send(id, 1));  // it would overtake
+  CHECK(KJ_ASSERT_NONNULL(e.core.find(id)).room() == 0);
+  CHECK(e.next().frame.get<MuxData>().payload.size() == 1000);
+  auto first = e.next();
+  CHECK(first.frame.get<MuxData>().payload.begin() == offer.begin());
+  CHECK(first.frame.get<MuxData>().payload.size() == 32768);
+  CHECK(e.next().frame.get<MuxData>().payload.size() == 65536 - 1000 - 32768);
+  CHECK(e.credit(id) == 0);
+  CHECK(!e.core.hasFrame());
+  CHECK(KJ_ASSERT_NONNULL(e.core.find(id)).offered() == 100000 - 64536);
+  e.ok(MuxWindowUpdate{id, 5});
+  CHECK(e.next().frame.get<MuxData>().payload.begin() == offer.begin() + 64536);
+  CHECK(e.core.offer(id, nullptr) == nullptr);
+  e.ok(MuxWindowUpdate{id, 1000});
+  CHECK(!e.core.hasFrame());
+  CHECK(e.core.offer(id, offer) == nullptr);
+  CHECK(e.core.close(id) == nullptr);
+  CHECK(e.next().frame.is<MuxClose>());  // what was not sent is the writer's again
+  CHECK(e.core.offer(id, offer) == MuxReject::INVALID_STREAM_STATE_TRANSITION);
+  CHECK(e.core.offer(99, offer) == MuxReject::UNKNOWN_STREAM_FRAME);
 }
 
 TEST_CASE("the two directions have buffers and credit of their own") {

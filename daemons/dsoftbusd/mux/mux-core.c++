@@ -79,6 +79,41 @@ size_t MuxCore::read(MuxStreamId id, kj::ArrayPtr<kj::byte> out) {
   return 0;
 }
 
+kj::Maybe<MuxReject> MuxCore::offer(MuxStreamId id, kj::ArrayPtr<const kj::byte> bytes) {
+  KJ_IF_MAYBE (stream, lookUp(id)) {
+    auto reject = stream->offer(bytes);
+    afterChange(*stream);
+    return reject;
+  }
+  return MuxReject::UNKNOWN_STREAM_FRAME;
+}
+
+void MuxCore::expect(MuxStreamId id, kj::ArrayPtr<kj::byte> out) {
+  KJ_IF_MAYBE (stream, lookUp(id)) stream->expect(out);
+}
+
+size_t MuxCore::collect(MuxStreamId id) {
+  KJ_IF_MAYBE (stream, lookUp(id)) {
+    size_t n = stream->collect();
+    afterChange(*stream);
+    return n;
+  }
+  return 0;
+}
+
+void MuxCore::giveUp(MuxStreamId id) {
+  KJ_IF_MAYBE (stream, lookUp(id)) stream->giveUp();
+}
+
+kj::ArrayPtr<kj::byte> MuxCore::tryPlace(MuxStreamId id, size_t size) {
+  KJ_IF_MAYBE (stream, lookUp(id)) {
+    auto place = stream->tryPlace(size);
+    counts.bytesReceived += place.size();
+    return place;
+  }
+  return nullptr;
+}
+
 kj::Maybe<MuxReject> MuxCore::close(MuxStreamId id) {
   KJ_IF_MAYBE (stream, lookUp(id)) {
     auto reject = stream->close();

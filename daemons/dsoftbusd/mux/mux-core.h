@@ -54,6 +54,10 @@ class MuxCore {
 
   MuxSendResult send(MuxStreamId id, kj::ArrayPtr<const kj::byte> payload);
   size_t read(MuxStreamId id, kj::ArrayPtr<kj::byte> out);
+  kj::Maybe<MuxReject> offer(MuxStreamId id, kj::ArrayPtr<const kj::byte> bytes);
+  void expect(MuxStreamId id, kj::ArrayPtr<kj::byte> out);
+  size_t collect(MuxStreamId id);
+  void giveUp(MuxStreamId id);
   kj::Maybe<MuxReject> close(MuxStreamId id);
   kj::Maybe<MuxReject> reset(MuxStreamId id, MuxResetReason why = MuxResetReason::ABORTED, uint64_t auditId = 0);
   void release(MuxStreamId id);  // see MuxStreamCore; whoever opened or accepted it calls this once
@@ -65,6 +69,9 @@ class MuxCore {
 
   // Null when the frame was taken. memory: if not empty, where the payload of a DATA lies; kept instead of a copy.
   kj::Maybe<MuxRejection> ingest(const MuxFrame& frame, kj::Array<kj::byte> memory = nullptr);
+
+  // Instead of ingest, for a DATA of that size: see MuxStreamCore::tryPlace.
+  kj::ArrayPtr<kj::byte> tryPlace(MuxStreamId id, size_t size);
 
   // What is wrong with an OPEN whatever the state of the table; ingest and refuse look too.
   kj::Maybe<MuxRejection> checkOpen(const MuxOpen& open) const;

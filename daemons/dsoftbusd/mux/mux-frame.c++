@@ -12,7 +12,7 @@ namespace {
 enum Type : uint8_t { OPEN = 16, OPEN_ACK = 17, DATA = 18, WINDOW_UPDATE = 19, RST = 20, CLOSE = 21 };
 static_assert(OPEN == MUX_FIRST_RECORD_TYPE && CLOSE == MUX_LAST_RECORD_TYPE);
 
-constexpr size_t ID_BYTES = 4;
+constexpr size_t ID_BYTES = MUX_DATA_HEAD;
 constexpr size_t RST_BYTES = 1 + 8;  // reason, audit id
 
 uint64_t getBigEndian(kj::ArrayPtr<const kj::byte> bytes) {
@@ -119,6 +119,13 @@ kj::Maybe<MuxFrame> tryParseMuxFrame(uint8_t type, kj::ArrayPtr<const kj::byte> 
   auto stream = static_cast<MuxStreamId>(getBigEndian(body.slice(0, ID_BYTES)));
   if (stream == 0) return nullptr;
   return parseFields(type, stream, body.slice(ID_BYTES, body.size()));
+}
+
+kj::Maybe<MuxStreamId> tryParseMuxDataHead(uint8_t type, kj::ArrayPtr<const kj::byte> head) {
+  if (type != DATA || head.size() != MUX_DATA_HEAD) return nullptr;
+  auto stream = static_cast<MuxStreamId>(getBigEndian(head));
+  if (stream == 0) return nullptr;
+  return stream;
 }
 
 EncodedMuxFrame encodeMuxFrame(const MuxFrame& frame) {

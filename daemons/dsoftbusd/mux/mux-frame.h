@@ -75,6 +75,10 @@ MuxStreamId streamOf(const MuxFrame& frame);
 // The views point into `body`. Null for anything that is not exactly one frame.
 kj::Maybe<MuxFrame> tryParseMuxFrame(uint8_t type, kj::ArrayPtr<const kj::byte> body);
 
+// A DATA can come in two parts: its head, of MUX_DATA_HEAD bytes, says whose the rest is. Null for any other frame.
+constexpr size_t MUX_DATA_HEAD = 4;
+kj::Maybe<MuxStreamId> tryParseMuxDataHead(uint8_t type, kj::ArrayPtr<const kj::byte> head);
+
 struct EncodedMuxFrame {
   uint8_t type;  // of the record
   kj::Array<kj::byte> body;

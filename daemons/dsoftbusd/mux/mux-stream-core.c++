@@ -56,6 +56,7 @@ MuxSendResult MuxStreamCore::send(kj::ArrayPtr<const kj::byte> payload) {
   if (currentState != MuxState::OPEN && currentState != MuxState::HALF_CLOSED_REMOTE) {
     return MuxReject::INVALID_STREAM_STATE_TRANSITION;
   }
+  if (offering.size() > 0) return MuxWouldBlock{sendCredit};  // it would overtake
   if (payload.size() > sendCredit || sendQueue.size() + payload.size() > MUX_MAX_BUFFER) {
     return MuxWouldBlock{sendCredit};
   }
@@ -65,13 +66,41 @@ MuxSendResult MuxStreamCore::send(kj::ArrayPtr<const kj::byte> payload) {
 }
 
 size_t MuxStreamCore::room() const {
+  if (offering.size() > 0) return 0;
   return kj::min(MUX_MAX_DATA, kj::min(sendCredit, MUX_MAX_BUFFER - sendQueue.size()));
+}
+
+kj::Maybe<MuxReject> MuxStreamCore::offer(kj::ArrayPtr<const kj::byte> bytes) {
+  if (currentState != MuxState::OPEN && currentState != MuxState::HALF_CLOSED_REMOTE) {
+    return MuxReject::INVALID_STREAM_STATE_TRANSITION;
+  }
+  offering = bytes;
+  return nullptr;
 }
 
 size_t MuxStreamCore::read(kj::ArrayPtr<kj::byte> out) {
   size_t n = receiveQueue.pop(out);
   if (n > 0) growWindow(n);
   return n;
+}
+
+void MuxStreamCore::expect(kj::ArrayPtr<kj::byte> out) {
+  KJ_REQUIRE(receiveBuffered() == 0, "there is something to read");
+  expecting = out;
+}
+
+size_t MuxStreamCore::collect() {
+  size_t n = placed;
+  placed = 0;
+  expecting = nullptr;
+  if (n > 0) growWindow(n);
+  return n;
+}
+
+void MuxStreamCore::giveUp() {
+  if (placed > 0) receiveQueue.pushFront(expecting.slice(0, placed));
+  placed = 0;
+  expecting = nullptr;
 }
 
 void MuxStreamCore::growWindow(size_t n) {
@@ -96,6 +125,7 @@ kj::Maybe<MuxReject> MuxStreamCore::close() {
       return MuxReject::INVALID_STREAM_STATE_TRANSITION;
   }
   owesClose = true;
+  offering = nullptr;
   return nullptr;
 }
 
@@ -104,12 +134,15 @@ void MuxStreamCore::becomeReset(MuxResetReason why, uint64_t decision) {
   reason = why;
   auditId = decision;
   sendQueue.clear();
+  offering = nullptr;
   if (!endReceived) cutReading();  // what is whole stays readable
   owesClose = resetAfterClose = owesAck = false;
 }
 
 void MuxStreamCore::cutReading() {
   receiveQueue.clear();
+  placed = 0;
+  expecting = nullptr;
   cutOff = true;
 }
 
@@ -131,8 +164,11 @@ kj::Maybe<MuxReject> MuxStreamCore::reset(MuxResetReason why, uint64_t decision)
 
 void MuxStreamCore::release() {
   released = true;
-  bool lost = receiveQueue.size() > 0 && !endReceived;
+  bool lost = receiveBuffered() > 0 && !endReceived;
   receiveQueue.clear();
+  placed = 0;
+  expecting = nullptr;
+  offering = nullptr;
   if (isTerminal()) return;
   if (currentState != MuxState::HALF_CLOSED_LOCAL) {
     KJ_ASSERT(close() == nullptr);
@@ -156,14 +192,19 @@ kj::Maybe<MuxReject> MuxStreamCore::takeOpenAck() {
   return nullptr;
 }
 
-kj::Maybe<MuxReject> MuxStreamCore::takeData(kj::ArrayPtr<const kj::byte> payload, kj::Array<kj::byte> memory) {
-  if (payload.size() > MUX_MAX_DATA) return MuxReject::FRAME_OVERSIZE;
+kj::Maybe<MuxReject> MuxStreamCore::takeDataFault(size_t size) const {
+  if (size > MUX_MAX_DATA) return MuxReject::FRAME_OVERSIZE;
   if (!acknowledged || (currentState != MuxState::OPEN && currentState != MuxState::HALF_CLOSED_LOCAL)) {
     return MuxReject::INVALID_STREAM_STATE_TRANSITION;
   }
-  if (payload.size() > peerCredit || receiveQueue.size() + payload.size() > MUX_MAX_BUFFER) {
+  if (size > peerCredit || receiveBuffered() + size > MUX_MAX_BUFFER) {
     return MuxReject::WINDOW_CREDIT_OVERFLOW_OR_UNDERFLOW;
   }
+  return nullptr;
+}
+
+kj::Maybe<MuxReject> MuxStreamCore::takeData(kj::ArrayPtr<const kj::byte> payload, kj::Array<kj::byte> memory) {
+  KJ_IF_MAYBE (fault, takeDataFault(payload.size())) return *fault;
   peerCredit -= payload.size();
   if (released) {
     resetBehindClose();
@@ -173,6 +214,15 @@ kj::Maybe<MuxReject> MuxStreamCore::takeData(kj::ArrayPtr<const kj::byte> payloa
     receiveQueue.push(payload);
   }
   return nullptr;
+}
+
+kj::ArrayPtr<kj::byte> MuxStreamCore::tryPlace(size_t size) {
+  bool fits = expecting.size() - placed >= size && receiveQueue.size() == 0;  // else it would overtake
+  if (!fits || takeDataFault(size) != nullptr) return nullptr;
+  auto place = expecting.slice(placed, placed + size);
+  placed += size;
+  peerCredit -= size;
+  return place;
 }
 
 kj::Maybe<MuxReject> MuxStreamCore::takeWindowUpdate(int64_t delta) {
@@ -251,6 +301,12 @@ MuxOutgoing MuxStreamCore::takeTurn() {
     auto piece = sendQueue.take(MUX_MAX_DATA);
     return {MuxData{id, piece.bytes}, kj::mv(piece.memory)};
   }
+  if (offering.size() > 0 && sendCredit > 0) {
+    auto piece = offering.slice(0, kj::min(offering.size(), kj::min(sendCredit, MUX_MAX_DATA)));
+    offering = offering.slice(piece.size(), offering.size());
+    sendCredit -= piece.size();
+    return {MuxData{id, piece}, nullptr};
+  }
   KJ_ASSERT(owesClose);
   owesClose = false;
   closeSent = true;
@@ -269,9 +325,11 @@ bool MuxStreamCore::isOver() const {
 void MuxStreamCore::checkInvariants() const {
   KJ_ASSERT(sendCredit <= MUX_MAX_CREDIT);
   KJ_ASSERT(sendQueue.size() <= MUX_MAX_BUFFER);
-  KJ_ASSERT(receiveQueue.size() <= MUX_MAX_BUFFER);
+  KJ_ASSERT(receiveBuffered() <= MUX_MAX_BUFFER);
+  KJ_ASSERT(placed <= expecting.size());
+  KJ_ASSERT(offering.size() == 0 || (!released && !owesClose && !isTerminal()));
   KJ_ASSERT(window >= MUX_INITIAL_CREDIT && window <= MUX_MAX_BUFFER);
-  auto sum = peerCredit + grant + receiveQueue.size();
+  auto sum = peerCredit + grant + receiveBuffered();
   KJ_ASSERT(sum <= window, sum, window);
   if (!released && currentState != MuxState::RESET) {
     KJ_ASSERT(sum == window, sum, window);

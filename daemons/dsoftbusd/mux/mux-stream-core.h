@@ -46,13 +46,11 @@ kj::StringPtr muxRejectLabel(MuxReject reject);
 struct MuxWouldBlock {
   uint64_t credit;
 };
-// What a record puts around a DATA: whoever seals a whole chunk can do so where it lies.
-constexpr size_t MUX_RECORD_HEADROOM = 16, MUX_RECORD_TAILROOM = 16;
-
 struct MuxAccepted {};
 using MuxSendResult = kj::OneOf<MuxAccepted, MuxWouldBlock, MuxReject>;
 
-// A frame to be sent. The view in a DATA points into `memory`, that in an OPEN into the stream's name.
+// A frame to be sent. The view in a DATA points into `memory` or into what a writer offers, that in an OPEN into the
+// stream's name.
 struct MuxOutgoing {
   MuxFrame frame;
   kj::Array<kj::byte> memory;
@@ -77,7 +75,7 @@ class MuxStreamCore {
   uint64_t credit() const { return sendCredit; }
   uint64_t receiveCredit() const { return peerCredit; }
   size_t sendBuffered() const { return sendQueue.size(); }
-  size_t receiveBuffered() const { return receiveQueue.size(); }
+  size_t receiveBuffered() const { return receiveQueue.size() + placed; }
 
   // ---- what our program does
 
@@ -87,11 +85,24 @@ class MuxStreamCore {
   // How many bytes send() would take now, at most MUX_MAX_DATA; 0 when it would not take one.
   size_t room() const;
 
+  // Instead of send(), for many bytes: they stay with the writer, who keeps them there, and go from there as credit
+  // comes. offered(): how many have not gone; a close or a reset takes them back, and so does the writer with an offer
+  // of none.
+  kj::Maybe<MuxReject> offer(kj::ArrayPtr<const kj::byte> bytes);
+  size_t offered() const { return offering.size(); }
+
   // What has arrived, at most out.size() bytes. This, and nothing else, gives the peer credit.
   size_t read(kj::ArrayPtr<kj::byte> out);
 
+  // A reader who found nothing keeps `out` there for what comes next, which then needs no buffer (tryPlace). collect():
+  // how many bytes came so; they are read, and `out` is the reader's again. giveUp(): the same for a reader who goes
+  // without them; they wait for the next one.
+  void expect(kj::ArrayPtr<kj::byte> out);
+  size_t collect();
+  void giveUp();
+
   // The peer has closed, and everything that it sent was read. Never after bytes were dropped by a reset.
-  bool atEnd() const { return endReceived && !cutOff && receiveQueue.size() == 0; }
+  bool atEnd() const { return endReceived && !cutOff && receiveBuffered() == 0; }
 
   kj::Maybe<MuxReject> close();
   kj::Maybe<MuxReject> reset(MuxResetReason why, uint64_t auditId = 0);
@@ -106,6 +117,10 @@ class MuxStreamCore {
   kj::Maybe<MuxReject> takeOpenAck();
   // memory: if not empty, where the payload lies; kept instead of a copy.
   kj::Maybe<MuxReject> takeData(kj::ArrayPtr<const kj::byte> payload, kj::Array<kj::byte> memory = nullptr);
+  // Instead of takeData(), for a payload of that size: where a reader expects it, and it must be put at once. Empty
+  // when none does, there is not room for all of it, or takeData() would refuse it.
+  kj::ArrayPtr<kj::byte> tryPlace(size_t size);
+
   kj::Maybe<MuxReject> takeWindowUpdate(int64_t delta);
   kj::Maybe<MuxReject> takeClose();
   kj::Maybe<MuxReject> takeRst(MuxResetReason why, uint64_t auditId = 0);
@@ -121,7 +136,7 @@ class MuxStreamCore {
   bool owesControl() const { return owesOpen || owesAck || owesRst != nullptr || owesUpdate(); }
   MuxOutgoing takeControl();  // owesControl() must hold
 
-  bool wantsTurn() const { return sendQueue.size() > 0 || owesClose; }
+  bool wantsTurn() const { return sendQueue.size() > 0 || (offering.size() > 0 && sendCredit > 0) || owesClose; }
   MuxOutgoing takeTurn();  // wantsTurn() must hold: DATA, or the CLOSE after the last
 
   // Nobody will say or ask anything about it any more.
@@ -136,13 +151,16 @@ class MuxStreamCore {
   bool acknowledged;
 
   uint64_t sendCredit = MUX_INITIAL_CREDIT;
-  ByteQueue sendQueue{MUX_RECORD_HEADROOM, MUX_RECORD_TAILROOM};
+  ByteQueue sendQueue;
+  kj::ArrayPtr<const kj::byte> offering;  // behind sendQueue
 
-  uint64_t window = MUX_INITIAL_CREDIT;      // peerCredit + grant + receiveQueue
+  uint64_t window = MUX_INITIAL_CREDIT;      // peerCredit + grant + receiveQueue + placed
   uint64_t peerCredit = MUX_INITIAL_CREDIT;  // what the peer may still send
   uint64_t grant = 0;                        // drained, but the peer was not told yet
   uint64_t drained = 0;                      // since the window last grew
   ByteQueue receiveQueue;
+  kj::ArrayPtr<kj::byte> expecting;  // the waiting reader's
+  size_t placed = 0;                 // bytes at its start, which came before those in receiveQueue
 
   bool owesOpen, owesAck, owesClose = false, resetAfterClose = false;
   kj::Maybe<MuxResetReason> owesRst;
@@ -150,6 +168,7 @@ class MuxStreamCore {
   bool cutOff = false;  // the reader will not see the end
 
   bool owesUpdate() const;
+  kj::Maybe<MuxReject> takeDataFault(size_t size) const;
   void growWindow(size_t n);
   void resetBehindClose();
   void cutReading();

@@ -22,25 +22,28 @@ struct Fixture {
   kj::String onlyName;  // if not empty, b lets no other pass
   kj::Own<Mux> a = kj::refcounted<Mux>(MuxRole::INITIATOR), b = kj::refcounted<Mux>(MuxRole::RESPONDER);
   kj::Vector<kj::String> faults;
+  size_t placed = 0;  // bytes that went to where a reader waited
   kj::Promise<void> sending[2];
 
   explicit Fixture(kj::Duration perRecord = 0 * kj::SECONDS)
       : perRecord(perRecord), sending{carry(*a, *b), carry(*b, *a)} {}
 
   kj::Promise<void> carry(Mux& from, Mux& to) {
+    auto line = kj::heap<kj::ForkedPromise<void>>(kj::Promise<void>(kj::READY_NOW).fork());
+    auto& l = *line;
     return from
-        .sendLoop([this, &to, line = kj::heap<kj::ForkedPromise<void>>(kj::Promise<void>(kj::READY_NOW).fork())](
-                      uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> payload,
-                      kj::Array<kj::byte>) mutable -> kj::Promise<void> {
-          kj::Vector<kj::byte> body;
-          body.addAll(head), body.addAll(payload);
-          *line = line->addBranch()
+        .sendLoop(
+            [this, &to, &l](uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> payload) {
+              kj::Vector<kj::byte> body;
+              body.addAll(head), body.addAll(payload);
+              l = l.addBranch()
                       .then([this, &to, type, body = body.releaseAsArray()]() mutable {
                         return deliver(to, type, kj::mv(body));
                       })
                       .fork();
-          return line->addBranch();
-        })
+            },
+            [&l] { return l.addBranch(); })
+        .attach(kj::mv(line))
         .eagerlyEvaluate(nullptr);
   }
   kj::Promise<void> deliver(Mux& to, uint8_t type, kj::Array<kj::byte> body) {
@@ -48,6 +51,14 @@ struct Fixture {
       co_await sim.timer.afterDelay(perRecord);
     } else {
       co_await kj::evalLater([] {});
+    }
+    // As a receiver does: what is expected goes where it is expected.
+    auto head = body.slice(0, kj::min(body.size(), MUX_DATA_HEAD));
+    auto place = to.tryPlace(type, head, body.size() - head.size());
+    placed += place.size();
+    if (place.size() > 0) {
+      memcpy(place.begin(), body.begin() + head.size(), place.size());
+      co_return;
     }
     KJ_IF_MAYBE (fault, to.take(type, body, [this](kj::StringPtr name) { return admit(name); }))
       faults.add(kj::mv(*fault));
@@ -110,6 +121,103 @@ TEST_CASE("a write waits until the peer's reader drains, and goes on as it does"
   auto rest = kj::heapArray<kj::byte>(data.size() - 1000);
   CHECK(f.sim.run(theirs->tryRead(rest.begin(), rest.size(), rest.size())) == rest.size());
   f.sim.run(kj::mv(writing));
+}
+
+kj::Array<kj::byte> pattern(size_t size) {
+  auto data = kj::heapArray<kj::byte>(size);
+  for (size_t i = 0; i < size; i++) data[i] = i * 31 + i / 253;
+  return data;
+}
+
+TEST_CASE("many bytes in one write go from where they are to where a reader waits, in order, between small ones") {
+  Fixture f;
+  auto mine = f.open("bulk");
+  auto theirs = f.accept();
+  auto data = pattern(5 * Mux::MAX_BATCH + 77), got = kj::heapArray<kj::byte>(data.size() + 10);
+  auto reading = theirs->tryRead(got.begin(), got.size(), got.size());
+  f.write(*mine, "first");
+  auto writing = mine->write(data.begin(), data.size());
+  f.sim.settle();
+  CHECK(KJ_ASSERT_NONNULL(f.a->core().find(mine->id())).sendBuffered() == 0);
+  f.sim.run(kj::mv(writing));
+  f.write(*mine, "after");
+  CHECK(f.sim.run(kj::mv(reading)) == got.size());
+  CHECK(kj::heapString(got.slice(0, 5).asChars()) == "first");
+  CHECK((got.slice(5, got.size() - 5) == data.asPtr()));
+  CHECK(kj::heapString(got.slice(got.size() - 5, got.size()).asChars()) == "after");
+  CHECK(f.placed == got.size());
+  CHECK(f.faults.size() == 0);
+}
+
+TEST_CASE("a reader who gives up after its bytes were placed loses none: they are there for the next one") {
+  Fixture f;
+  auto mine = f.open("bulk");
+  auto theirs = f.accept();
+  auto data = pattern(MUX_INITIAL_CREDIT);
+  auto got = kj::heapArray<kj::byte>(data.size());
+  {
+    auto out = kj::heapArray<kj::byte>(50000);
+    auto reading = theirs->tryRead(out.begin(), 1, out.size());
+    auto writing = mine->write(data.begin(), data.size());
+    while (f.placed == 0) REQUIRE(f.sim.waitScope.poll(1) > 0);
+    CHECK(f.placed == MUX_MAX_DATA);
+    CHECK(KJ_ASSERT_NONNULL(f.b->core().find(theirs->id())).receiveBuffered() == f.placed);
+  }
+  f.b->core().checkInvariants();
+  CHECK(f.sim.run(theirs->tryRead(got.begin(), got.size(), got.size())) == got.size());
+  CHECK(got == data);
+}
+
+TEST_CASE("a writer who gives up takes back what has not gone, and nothing of it is touched any more") {
+  Fixture f;
+  auto mine = f.open("bulk");
+  auto theirs = f.accept();
+  {
+    auto data = pattern(4 * Mux::MAX_BATCH);
+    auto writing = mine->write(data.begin(), data.size());
+    f.sim.settle();
+    CHECK_FALSE(writing.poll(f.sim.waitScope));
+  }
+  f.write(*mine, "");
+  mine->shutdownWrite();
+  auto data = pattern(4 * Mux::MAX_BATCH);
+  auto got = f.sim.run(theirs->readAllBytes());
+  CHECK((got == data.slice(0, MUX_INITIAL_CREDIT)));  // as much as there was credit for
+}
+
+TEST_CASE(
+    "a large write on a stream that is reset or whose session ends is DISCONNECTED, a closed one the program's fault") {
+  auto data = pattern(4 * Mux::MAX_BATCH);
+  auto failureAfter = [&](kj::Function<void(Fixture&, MuxStream&, MuxStream&)> end) {
+    Fixture f;
+    auto mine = f.open("bulk");
+    auto theirs = f.accept();
+    auto writing = mine->write(data.begin(), data.size());
+    f.sim.settle();
+    end(f, *mine, *theirs);
+    return failureOf([&] { f.sim.run(kj::mv(writing)); });
+  };
+  using Type = kj::Exception::Type;
+  CHECK(failureAfter([](Fixture&, MuxStream&, MuxStream& theirs) { theirs.abortRead(); }) == Type::DISCONNECTED);
+  CHECK(failureAfter([](Fixture&, MuxStream& mine, MuxStream&) { mine.abortRead(); }) == Type::DISCONNECTED);
+  CHECK(failureAfter([](Fixture& f, MuxStream&, MuxStream&) { f.a->end("gone"); }) == Type::DISCONNECTED);
+  Fixture f;
+  auto mine = f.open("bulk");
+  mine->shutdownWrite();
+  CHECK(failureOf([&] { f.sim.run(mine->write(data.begin(), data.size())); }) == Type::FAILED);
+}
+
+TEST_CASE("bytes that were placed for a reader are dropped by a reset like all others") {
+  Fixture f;
+  auto mine = f.open("bulk");
+  auto theirs = f.accept();
+  kj::byte out[100];
+  auto reading = theirs->tryRead(out, sizeof(out), sizeof(out));
+  f.write(*mine, "ten bytes.");
+  while (f.placed == 0) REQUIRE(f.sim.waitScope.poll(1) > 0);
+  theirs->abortRead();
+  CHECK(failureOf([&] { f.sim.run(kj::mv(reading)); }) == kj::Exception::Type::DISCONNECTED);
+  f.b->core().checkInvariants();
 }
 
 TEST_CASE("control overtakes bulk that waits: it waits for no more than the two batches that were handed over") {

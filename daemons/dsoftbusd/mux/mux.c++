@@ -53,7 +53,7 @@ class Mux::StreamImpl final : public MuxStream {
   kj::Promise<void> write(const void* buffer, size_t size) override {
     auto piece = kj::arrayPtr(static_cast<const kj::byte*>(buffer), size);
     return kj::evalNow([&]() -> kj::Promise<void> {
-      writeNow(piece);
+      if (!isLarge(piece)) writeNow(piece);
       if (piece.size() == 0) return kj::READY_NOW;
       return writeRest(piece, nullptr);
     });
@@ -64,7 +64,7 @@ class Mux::StreamImpl final : public MuxStream {
     return kj::evalNow([&]() -> kj::Promise<void> {
       for (auto i : kj::indices(pieces)) {
         auto piece = pieces[i];
-        writeNow(piece);
+        if (!isLarge(piece)) writeNow(piece);
         if (piece.size() > 0) return writeRest(piece, pieces.slice(i + 1, pieces.size()));
       }
       return kj::READY_NOW;
@@ -101,10 +101,20 @@ class Mux::StreamImpl final : public MuxStream {
     return n;
   }
 
+  size_t collectNow() {
+    size_t n = mux->muxCore.collect(stream);
+    if (n > 0) mux->wakeSender();
+    return n;
+  }
+
+  // What comes while it waits goes to `out` without a detour. Cancelled, it leaves what it has not seen to the next.
   kj::Promise<size_t> readRest(kj::ArrayPtr<kj::byte> out, size_t total, size_t minBytes) {
+    KJ_DEFER(mux->muxCore.giveUp(stream));
     for (;;) {
       checkConnected();
+      mux->muxCore.expect(stream, out.slice(total, out.size()));
       co_await changed.wait();
+      total += collectNow();
       total += readNow(out.slice(total, out.size()));
       if (total >= minBytes || core().atEnd()) co_return total;
     }
@@ -113,9 +123,7 @@ class Mux::StreamImpl final : public MuxStream {
   // As much as there is room for; `rest` is then what is left.
   void writeNow(kj::ArrayPtr<const kj::byte>& rest) {
     while (rest.size() > 0) {
-      checkConnected();
-      KJ_REQUIRE(core().state() == MuxState::OPEN || core().state() == MuxState::HALF_CLOSED_REMOTE,
-                 "the stream was closed for writing");
+      checkWritable();
       size_t n = kj::min(core().room(), rest.size());
       if (n == 0) break;
       KJ_ASSERT(mux->muxCore.send(stream, rest.slice(0, n)).is<MuxAccepted>());
@@ -127,11 +135,33 @@ class Mux::StreamImpl final : public MuxStream {
   kj::Promise<void> writeRest(kj::ArrayPtr<const kj::byte> rest,
                               kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> others) {
     for (;;) {
-      for (writeNow(rest); rest.size() > 0; writeNow(rest)) co_await changed.wait();
+      if (isLarge(rest)) {
+        co_await writeFromWhereItLies(rest);
+      } else {
+        for (writeNow(rest); rest.size() > 0; writeNow(rest)) co_await changed.wait();
+      }
       if (others.size() == 0) co_return;
       rest = others[0];
       others = others.slice(1, others.size());
     }
+  }
+
+  // A piece of at least two batches' is not copied into the stream's buffer first: it waits where it is, like any other
+  // that finds no room.
+  static bool isLarge(kj::ArrayPtr<const kj::byte> piece) { return piece.size() > MAX_BATCH; }
+
+  kj::Promise<void> writeFromWhereItLies(kj::ArrayPtr<const kj::byte> piece) {
+    checkWritable();
+    KJ_ASSERT(mux->muxCore.offer(stream, piece) == nullptr);
+    KJ_DEFER(static_cast<void>(mux->muxCore.offer(stream, nullptr)));
+    mux->wakeSender();
+    for (; core().offered() > 0; checkWritable()) co_await changed.wait();
+  }
+
+  void checkWritable() const {
+    checkConnected();
+    KJ_REQUIRE(core().state() == MuxState::OPEN || core().state() == MuxState::HALF_CLOSED_REMOTE,
+               "the stream was closed for writing");
   }
 
   void checkConnected() const {
@@ -228,7 +258,11 @@ kj::Maybe<kj::String> Mux::take(uint8_t type, kj::ArrayPtr<const kj::byte> body,
     KJ_IF_MAYBE (r, rejection) {
       if (r->gravity == MuxGravity::FATAL) return kj::str(muxRejectLabel(r->why));
     }
-    changed(streamOf(*frame));
+    if (frame->is<MuxWindowUpdate>()) {
+      changedForWriter(streamOf(*frame));
+    } else {
+      changed(streamOf(*frame));
+    }
     wakeSender();  // an acknowledgement, an answer, or more credit
     if (frame->is<MuxOpen>()) accepting.wake();
     return nullptr;
@@ -236,31 +270,40 @@ kj::Maybe<kj::String> Mux::take(uint8_t type, kj::ArrayPtr<const kj::byte> body,
   return kj::str("a record of type ", type, " that is no frame of the mux");
 }
 
-// What is to be sent now, at most MAX_BATCH; null when there is nothing. Resolves when the last of it is written.
-kj::Maybe<kj::Promise<void>> Mux::sendBatch(SendRecord& send) {
-  kj::Maybe<kj::Promise<void>> written;
-  for (size_t bytes = 0; bytes < MAX_BATCH;) {
+kj::ArrayPtr<kj::byte> Mux::tryPlace(uint8_t type, kj::ArrayPtr<const kj::byte> head, size_t payload) {
+  KJ_IF_MAYBE (stream, tryParseMuxDataHead(type, head)) {
+    auto place = muxCore.tryPlace(*stream, payload);
+    if (place.size() > 0) changed(*stream);  // the reader runs later, and finds it there
+    return place;
+  }
+  return nullptr;
+}
+
+// Sends what is to be sent now, at most MAX_BATCH; false when there is nothing.
+bool Mux::sendBatch(SendRecord& send) {
+  size_t bytes = 0;
+  while (bytes < MAX_BATCH) {
     auto outgoing = muxCore.takeFrame();
     KJ_IF_MAYBE (o, outgoing) {
       auto head = encodeMuxHead(o->frame);
       auto payload = muxPayload(o->frame);
       bytes += head.body.size() + payload.size();
-      written = send(head.type, head.body, payload, kj::mv(o->memory));
-      changed(streamOf(o->frame));  // there may be room again
+      send(head.type, head.body, payload);
+      changedForWriter(streamOf(o->frame));  // there may be room again
     } else {
       break;
     }
   }
-  return written;
+  return bytes > 0;
 }
 
-kj::Promise<void> Mux::sendLoop(SendRecord send) {
+kj::Promise<void> Mux::sendLoop(SendRecord send, Written written) {
   kj::Promise<void> before = kj::READY_NOW;
   for (;;) {
-    auto batch = sendBatch(send);
-    KJ_IF_MAYBE (written, batch) {
+    if (sendBatch(send)) {
+      auto batch = written();
       co_await before;
-      before = kj::mv(*written);
+      before = kj::mv(batch);
     } else {
       co_await work.wait();
     }
@@ -277,6 +320,14 @@ void Mux::end(kj::StringPtr why) {
 void Mux::changed(MuxStreamId id) {
   auto found = streams.find(id);
   if (found != streams.end()) found->second->changed.fire();
+}
+
+// Nothing new for one whose bytes go from where they are: not all of them have gone.
+void Mux::changedForWriter(MuxStreamId id) {
+  KJ_IF_MAYBE (stream, muxCore.find(id)) {
+    if (stream->offered() > 0) return;
+  }
+  changed(id);
 }
 
 }  // namespace nexus

@@ -86,12 +86,17 @@ class Mux final : public kj::Refcounted {
   // ends. How many were.
   size_t recheck(Admit admit);
 
-  // Sends what is to be sent until cancelled; fails when `send` does. send: puts the record of that type, whose body is
-  // head and payload, behind those before it, has read them when it returns, and resolves when it is written. The
-  // payload lies in `memory` if that is not empty, mostly with MUX_RECORD_HEADROOM and _TAILROOM around it.
-  using SendRecord = kj::Function<kj::Promise<void>(uint8_t type, kj::ArrayPtr<const kj::byte> head,
-                                                    kj::ArrayPtr<const kj::byte> payload, kj::Array<kj::byte> memory)>;
-  kj::Promise<void> sendLoop(SendRecord send);
+  // Instead of take(), for a DATA of that head whose payload is expected by a reader: where to put it, before anything
+  // else happens here. Empty: take() it.
+  kj::ArrayPtr<kj::byte> tryPlace(uint8_t type, kj::ArrayPtr<const kj::byte> head, size_t payload);
+
+  // Sends what is to be sent until cancelled; fails when either function does. send: puts the record of that type,
+  // whose body is head and payload, behind those before it, and has read them when it returns. written: resolves when
+  // all that was put so far is written.
+  using SendRecord =
+      kj::Function<void(uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> payload)>;
+  using Written = kj::Function<kj::Promise<void>()>;
+  kj::Promise<void> sendLoop(SendRecord send, Written written);
 
   // Everything fails as DISCONNECTED from now on.
   void end(kj::StringPtr why);
@@ -110,13 +115,14 @@ class Mux final : public kj::Refcounted {
   Signal work;  // something to send
   WaitQueue accepting;
 
-  kj::Maybe<kj::Promise<void>> sendBatch(SendRecord& send);
+  bool sendBatch(SendRecord& send);
   kj::Maybe<MuxRejection> takeOpen(const MuxOpen& open, Admit& admit);
   void checkLive() const;
   void wakeSender() {
     if (muxCore.hasFrame()) work.fire();
   }
   void changed(MuxStreamId id);
+  void changedForWriter(MuxStreamId id);
 };
 
 }  // namespace nexus

@@ -12,6 +12,28 @@ namespace nexus {
 constexpr size_t NOISE_TAG_BYTES = 16;
 constexpr size_t NOISE_MAX_MESSAGE = 65535;  // bytes of one Noise message, tag included
 
+// A message whose tag was checked and whose text, but for its start, is still encrypted: whoever has looked at the
+// start says where the rest belongs, and it is decrypted there. Made by a cipher, which must live on and keep its key
+// meanwhile.
+class VerifiedMessage {
+ public:
+  static constexpr size_t START_BYTES = 64;  // one block
+
+  // Of the plaintext.
+  size_t size() const { return sealed.size(); }
+  kj::ArrayPtr<const kj::byte> start() const { return kj::arrayPtr(first, kj::min(size(), START_BYTES)); }
+
+  // The plaintext from there on, at most START_BYTES, into a place of exactly its size, which may be where it lies.
+  void open(size_t from, kj::ArrayPtr<kj::byte> out) const;
+
+ private:
+  friend class NoiseCipher;
+  kj::ArrayPtr<const kj::byte> sealed;
+  const SecretBytes* key = nullptr;
+  uint64_t counter = 0;
+  kj::byte first[START_BYTES];
+};
+
 class NoiseCipher {
  public:
   // The counter value that is reserved: it is never used for a message.
@@ -31,15 +53,12 @@ class NoiseCipher {
   // was.
   kj::Maybe<kj::Array<kj::byte>> tryDecrypt(kj::ArrayPtr<const kj::byte> ad, kj::ArrayPtr<const kj::byte> ciphertext);
 
-  // The same where the bytes are, for records: the plaintext is all but the last 16 bytes, which the tag takes. False
-  // when the counter has reached its end.
-  bool trySealInPlace(kj::ArrayPtr<kj::byte> plaintextAndTag);
+  // For records, without associated data; bit for bit the same. Seals head and then rest to `out`, which has room for
+  // both and the tag and no more, and no byte in common with either. False when the counter has reached its end.
+  bool trySealTo(kj::ArrayPtr<kj::byte> out, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> rest);
 
-  // Null as above; then the bytes are worth nothing.
-  kj::Maybe<kj::ArrayPtr<kj::byte>> tryOpenInPlace(kj::ArrayPtr<kj::byte> ciphertext);
-
-  // The same to another place, exactly as large as the plaintext. False: then that is worth nothing.
-  bool tryOpen(kj::ArrayPtr<const kj::byte> ciphertext, kj::ArrayPtr<kj::byte> plaintext);
+  // Null as tryDecrypt, and then nothing was decrypted.
+  kj::Maybe<VerifiedMessage> tryVerify(kj::ArrayPtr<const kj::byte> ciphertext);
 
   // REKEY (section 4.2): the next key from this one; the counter goes on.
   void rekey();

@@ -291,23 +291,45 @@ TEST_CASE("the space for arriving bytes is small until much arrives, and small a
   CHECK(c.receiver.capacity() == RecordReceiver::RECEIVE_SMALL);
 }
 
-TEST_CASE(
-    "a body that has room around it is sealed where it lies, one that has not is copied; the bytes are the same") {
-  auto head = "head"_kj.asBytes(), rest = "rest"_kj.asBytes();
-  size_t before = RecordSender::headroom(head);
-  for (bool roomBefore : {true, false}) {
-    for (bool roomBehind : {true, false}) {
-      Channel one, two;
-      size_t from = before - (roomBefore ? 0 : 1);
-      auto memory = kj::heapArray<kj::byte>(from + rest.size() + NOISE_TAG_BYTES - (roomBehind ? 0 : 1));
-      memcpy(memory.begin() + from, rest.begin(), rest.size());
-      auto where = memory.begin();
-      auto lies = memory.slice(from, from + rest.size());
-      auto sealed = KJ_ASSERT_NONNULL(one.sender.trySealWithin(18, head, lies, kj::mv(memory), START));
-      CHECK((sealed.memory.begin() == where) == (roomBefore && roomBehind));
-      CHECK(sealed.bytes == KJ_ASSERT_NONNULL(two.sender.trySeal(18, head, rest, START)).asPtr());
-    }
-  }
+TEST_CASE("a large record is decrypted to where its head says it belongs, and where else if it says nothing") {
+  Channel c;
+  auto body = kj::heapArray<char>(40001);
+  for (size_t i = 0; i < body.size(); i++) body[i] = i % 251;
+  body.back() = 0;
+  kj::StringPtr text(body.begin(), body.size() - 1);
+  auto place = kj::heapArray<kj::byte>(text.size() - 4);
+  bool wanted = true;
+  size_t asked = 0;
+  c.receiver.placeWith(4, [&](uint8_t type, kj::ArrayPtr<const kj::byte> head, size_t following) {
+    asked++;
+    CHECK(type == 18);
+    CHECK((head == text.slice(0, 4).asBytes()));
+    CHECK(following == text.size() - 4);
+    return wanted ? place.asPtr() : nullptr;
+  });
+  auto next = [&] {
+    auto received = c.receiver.next();
+    return kj::mv(KJ_ASSERT_NONNULL(received).get<Record>());
+  };
+  c.receiver.feed(c.seal(18, text));
+  auto placed = next();
+  CHECK(placed.placed);
+  CHECK(placed.body.begin() == place.begin());
+  CHECK((place.asPtr() == text.slice(4).asBytes()));
+  wanted = false;
+  c.receiver.feed(c.seal(18, text));
+  auto kept = next();
+  CHECK_FALSE(kept.placed);
+  CHECK(kept.body == text.asBytes());
+  c.receiver.feed(c.seal(18, "small"));
+  CHECK(next().body == "small"_kj.asBytes());
+  CHECK(asked == 2);  // not about the small one
+  // Nor about what is not authentic, or too many under one key.
+  auto changed = c.seal(18, text);
+  changed[20000] ^= 1;
+  c.receiver.feed(changed);
+  c.expectPoisoned(RecordError::CRYPTO);
+  CHECK(asked == 2);
 }
 
 TEST_CASE("the memory of a large record is the caller's, a small one lies in the receiver's") {
@@ -316,7 +338,7 @@ TEST_CASE("the memory of a large record is the caller's, a small one lies in the
   memset(body.begin(), 'x', body.size());
   c.receiver.feed(c.seal(18, body));
   auto large = KJ_ASSERT_NONNULL(c.receiver.next()).get<Record>().memory.size();
-  CHECK(large == 1 + body.size());
+  CHECK(large == body.size());
   c.receiver.feed(c.seal(18, "small"));
   CHECK(KJ_ASSERT_NONNULL(c.receiver.next()).get<Record>().memory.size() == 0);
 }
@@ -325,6 +347,18 @@ TEST_CASE("a body in two pieces is the body in one") {
   Channel one, two;
   CHECK(one.seal(18, "headrest") ==
         KJ_ASSERT_NONNULL(two.sender.trySeal(18, "head"_kj.asBytes(), "rest"_kj.asBytes(), START)));
+  auto head = kj::heapArray<kj::byte>(RECORD_MAX_HEAD + 1), rest = kj::heapArray<kj::byte>(5000);
+  memset(head.begin(), 'h', head.size());
+  memset(rest.begin(), 'r', rest.size());
+  for (size_t split : {size_t(0), size_t(4), RECORD_MAX_HEAD}) {
+    auto body = kj::heapArray<char>(split + rest.size() + 1);
+    memset(body.begin(), 'r', body.size());
+    memset(body.begin(), 'h', split);
+    body.back() = 0;
+    CHECK(one.seal(18, kj::StringPtr(body.begin(), body.size() - 1)) ==
+          KJ_ASSERT_NONNULL(two.sender.trySeal(18, head.slice(0, split), rest, START)));
+  }
+  CHECK_THROWS(two.sender.trySeal(18, head, rest, START));
 }
 
 }  // namespace

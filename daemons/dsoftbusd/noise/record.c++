@@ -22,15 +22,6 @@ kj::StringPtr KJ_STRINGIFY(RecordError error) {
   return "unknown"_kj;
 }
 
-namespace {
-
-void checkSealable(uint8_t type, size_t body) {
-  KJ_REQUIRE(type != RECORD_TYPE_REKEY, "type 0 belongs to the record layer");
-  KJ_REQUIRE(body <= RECORD_MAX_BODY, "a record carries at most 65518 bytes", body);
-}
-
-}  // namespace
-
 // ----------------------------------------------------------------------------------------------------------------
 // RecordSender
 
@@ -39,18 +30,15 @@ RecordSender::RecordSender(NoiseCipher c, kj::TimePoint now, const RecordLimits&
   KJ_REQUIRE(limits.maxRecords >= 2, "a key must last for a record and its REKEY", limits.maxRecords);
 }
 
-// out: exactly the record. Everything is put where the ciphertext will be, and sealed there.
+// out: exactly the record.
 bool RecordSender::putRecord(kj::ArrayPtr<kj::byte> out, uint8_t type, kj::ArrayPtr<const kj::byte> head,
                              kj::ArrayPtr<const kj::byte> rest) {
   size_t length = out.size() - RECORD_HEADER_BYTES;
   for (size_t i = 0; i < RECORD_HEADER_BYTES; i++) out[i] = length >> 8 * (RECORD_HEADER_BYTES - 1 - i);
-  auto at = out.begin() + RECORD_HEADER_BYTES;
-  *at++ = type;
-  if (head.size() > 0) memcpy(at, head.begin(), head.size());
-  at += head.size();
-  if (rest.size() > 0 && rest.begin() != at) memcpy(at, rest.begin(), rest.size());
-  if (!cipher.trySealInPlace(out.slice(RECORD_HEADER_BYTES, out.size()))) {
-    wipeMemory(out);  // nothing readable is left behind, whoever sends it
+  kj::byte start[1 + RECORD_MAX_HEAD];
+  start[0] = type;
+  if (head.size() > 0) memcpy(start + 1, head.begin(), head.size());
+  if (!cipher.trySealTo(out.slice(RECORD_HEADER_BYTES, out.size()), kj::arrayPtr(start, 1 + head.size()), rest)) {
     return false;
   }
   underKey++;
@@ -63,41 +51,34 @@ bool RecordSender::mustRenew(kj::TimePoint now) const {
   return underKey >= limits.maxRecords - 1 || now - keySince >= limits.maxAge;
 }
 
-kj::Maybe<SealedRecord> RecordSender::trySealWithin(uint8_t type, kj::ArrayPtr<const kj::byte> head,
-                                                    kj::ArrayPtr<const kj::byte> rest, kj::Array<kj::byte> memory,
-                                                    kj::TimePoint now) {
-  auto begin = const_cast<kj::byte*>(rest.begin()), end = const_cast<kj::byte*>(rest.end());
-  bool fits = memory.size() > 0 && begin >= memory.begin() + headroom(head) && end + NOISE_TAG_BYTES <= memory.end();
-  if (!fits || mustRenew(now)) {
-    KJ_IF_MAYBE (bytes, trySeal(type, head, rest, now)) {
-      SealedRecord sealed{kj::mv(*bytes), nullptr};
-      sealed.bytes = sealed.memory;
-      return kj::mv(sealed);
-    }
-    return nullptr;
-  }
-  checkSealable(type, head.size() + rest.size());
-  auto out = kj::arrayPtr(begin - headroom(head), end + NOISE_TAG_BYTES);
-  if (!putRecord(out, type, head, rest)) return nullptr;
-  return SealedRecord{kj::mv(memory), out};
+constexpr size_t EMPTY_RECORD = RECORD_HEADER_BYTES + RECORD_MIN_CIPHERTEXT;
+
+size_t RecordSender::sealedSize(size_t body, kj::TimePoint now) const {
+  return (mustRenew(now) ? EMPTY_RECORD : 0) + EMPTY_RECORD + body;
 }
 
-kj::Maybe<kj::Array<kj::byte>> RecordSender::trySeal(uint8_t type, kj::ArrayPtr<const kj::byte> head,
-                                                     kj::ArrayPtr<const kj::byte> rest, kj::TimePoint now) {
+bool RecordSender::trySealTo(kj::ArrayPtr<kj::byte> out, uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                             kj::ArrayPtr<const kj::byte> rest, kj::TimePoint now) {
   size_t body = head.size() + rest.size();
-  checkSealable(type, body);
-  constexpr size_t EMPTY = RECORD_HEADER_BYTES + RECORD_MIN_CIPHERTEXT;
-  bool renew = mustRenew(now);
-  size_t first = renew ? EMPTY : 0;
-  auto out = kj::heapArray<kj::byte>(first + EMPTY + body);
-  if (renew) {
-    if (!putRecord(out.slice(0, first), RECORD_TYPE_REKEY, nullptr, nullptr)) return nullptr;
+  KJ_REQUIRE(type != RECORD_TYPE_REKEY, "type 0 belongs to the record layer");
+  KJ_REQUIRE(head.size() <= RECORD_MAX_HEAD, "a head is at most 63 bytes", head.size());
+  KJ_REQUIRE(body <= RECORD_MAX_BODY, "a record carries at most 65518 bytes", body);
+  KJ_REQUIRE(out.size() == sealedSize(body, now), "the place does not fit", out.size());
+  if (mustRenew(now)) {
+    if (!putRecord(out.slice(0, EMPTY_RECORD), RECORD_TYPE_REKEY, nullptr, nullptr)) return false;
     cipher.rekey();
     keySince = now;
     underKey = 0;
     rekeys++;
+    out = out.slice(EMPTY_RECORD, out.size());
   }
-  if (!putRecord(out.slice(first, out.size()), type, head, rest)) return nullptr;
+  return putRecord(out, type, head, rest);
+}
+
+kj::Maybe<kj::Array<kj::byte>> RecordSender::trySeal(uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                                                     kj::ArrayPtr<const kj::byte> rest, kj::TimePoint now) {
+  auto out = kj::heapArray<kj::byte>(sealedSize(head.size() + rest.size(), now));
+  if (!trySealTo(out, type, head, rest, now)) return nullptr;
   return kj::mv(out);
 }
 
@@ -166,31 +147,56 @@ kj::Maybe<kj::OneOf<Record, RecordError>> RecordReceiver::next() {
     size_t at = begin + RECORD_HEADER_BYTES;
     begin = at + length;
     auto sealed = buffer.slice(at, begin);
-    kj::Array<kj::byte> memory;
-    kj::Maybe<kj::ArrayPtr<kj::byte>> opened;
-    if (length >= OWN_MEMORY) {
-      memory = kj::heapArray<kj::byte>(length - NOISE_TAG_BYTES);
-      if (cipher.tryOpen(sealed, memory)) opened = memory.asPtr();
-    } else {
-      opened = cipher.tryOpenInPlace(sealed);
+    auto opened = openRecord(sealed);
+    if (opened.is<Record>() && opened.get<Record>().type == RECORD_TYPE_REKEY) {
+      cipher.rekey();
+      rekeys++;
+      underKey = 0;
+      continue;
     }
-    KJ_IF_MAYBE (plaintext, opened) {
-      records++;
-      underKey++;
-      uint8_t type = (*plaintext)[0];
-      auto body = plaintext->slice(1, plaintext->size());
-      if (type == RECORD_TYPE_REKEY) {
-        if (body.size() > 0) return Result(poison(RecordError::BAD_REKEY));
-        cipher.rekey();
-        rekeys++;
-        underKey = 0;
-        continue;
-      }
-      if (underKey >= limits.maxRecords) return Result(poison(RecordError::REKEY_OVERDUE));
-      return Result(Record{type, body, kj::mv(memory)});
-    }
-    return Result(poison(RecordError::CRYPTO));
+    return kj::mv(opened);
   }
+}
+
+kj::OneOf<Record, RecordError> RecordReceiver::openRecord(kj::ArrayPtr<kj::byte> sealed) {
+  auto verified = cipher.tryVerify(sealed);
+  KJ_IF_MAYBE (message, verified) {
+    records++;
+    underKey++;
+    if (message->start()[0] == RECORD_TYPE_REKEY) {
+      if (message->size() > 1) return poison(RecordError::BAD_REKEY);
+      return Record{RECORD_TYPE_REKEY, nullptr, nullptr};
+    }
+    if (underKey >= limits.maxRecords) return poison(RecordError::REKEY_OVERDUE);
+    if (sealed.size() >= OWN_MEMORY) return openLarge(*message);
+    auto body = sealed.slice(1, message->size());
+    message->open(1, body);
+    return Record{message->start()[0], body, nullptr};
+  }
+  return poison(RecordError::CRYPTO);
+}
+
+Record RecordReceiver::openLarge(const VerifiedMessage& message) {
+  auto type = message.start()[0];
+  KJ_IF_MAYBE (placeFor, place) {
+    auto shown = message.start().slice(1, 1 + headBytes);
+    size_t following = message.size() - 1 - headBytes;
+    auto out = (*placeFor)(type, shown, following);
+    if (out.size() > 0) {
+      message.open(1 + headBytes, out);
+      return Record{type, out, nullptr, true};
+    }
+  }
+  auto memory = kj::heapArray<kj::byte>(message.size() - 1);
+  message.open(1, memory);
+  auto body = memory.asPtr();
+  return Record{type, body, kj::mv(memory)};
+}
+
+void RecordReceiver::placeWith(size_t bytes, RecordPlace function) {
+  KJ_REQUIRE(bytes > 0 && bytes <= RECORD_MAX_HEAD, "a head is at most 63 bytes", bytes);
+  headBytes = bytes;
+  place = kj::mv(function);
 }
 
 }  // namespace nexus

@@ -24,33 +24,53 @@ kj::Promise<void> RecordChannel::send(const SessionMessage& message) {
   return sendRecord(encoded.type, encoded.body);
 }
 
-kj::Promise<void> RecordChannel::sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head,
-                                            kj::ArrayPtr<const kj::byte> rest, kj::Array<kj::byte> memory) {
-  KJ_IF_MAYBE (bytes, sender.trySealWithin(type, head, rest, kj::mv(memory), timer.now())) {
-    KJ_IF_MAYBE (batch, next) {
-      (*batch)->records.add(kj::mv(*bytes));
-    } else {
-      auto first = kj::heap<Batch>();
-      first->records.add(kj::mv(*bytes));
-      next = kj::mv(first);
-      written = writes.wrap(written.addBranch().then([this] { return writeNext(); })).fork();
-    }
-    return written.addBranch();
+kj::Promise<void> RecordChannel::sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> body) {
+  return kj::evalNow([&] {
+    putRecord(type, nullptr, body);
+    return whenWritten();
+  });
+}
+
+void RecordChannel::putRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> rest) {
+  auto now = timer.now();
+  size_t size = sender.sealedSize(head.size() + rest.size(), now);
+  auto memory = spaceFor(size);
+  if (!sender.trySealTo(memory.slice(0, size), type, head, rest, now)) {
+    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the session's counter is at its end"));
   }
-  return KJ_EXCEPTION(DISCONNECTED, "the session's counter is at its end");
+  if (next == nullptr) {
+    next = kj::heap<Batch>();
+    written = writes.wrap(written.addBranch().then([this] { return writeNext(); })).fork();
+  }
+  KJ_ASSERT_NONNULL(next)->add(SealedRecord{kj::mv(memory), size});
+}
+
+kj::Array<kj::byte> RecordChannel::spaceFor(size_t size) {
+  if (size >= LEAST_SPARE && spares.size() > 0) {
+    auto memory = kj::mv(spares.back());
+    spares.removeLast();
+    if (memory.size() >= size) return memory;
+  }
+  return kj::heapArray<kj::byte>(size);
+}
+
+// After a batch was written. Nothing is kept when there is nothing more to send.
+void RecordChannel::recycle(Batch& batch) {
+  if (next == nullptr) return spares.clear();
+  for (auto& record : batch) {
+    bool fits = record.memory.size() >= LEAST_SPARE && record.memory.size() <= MOST_SPARE;
+    if (fits && spares.size() < MAX_SPARES) spares.add(kj::mv(record.memory));
+  }
 }
 
 kj::Promise<void> RecordChannel::writeNext() {
   auto batch = kj::mv(KJ_ASSERT_NONNULL(next));
   next = nullptr;
-  auto& records = batch->records;
-  if (records.size() == 1)
-    return stream->write(records[0].bytes.begin(), records[0].bytes.size()).attach(kj::mv(batch));
-  auto pieces = KJ_MAP(record, records)->kj::ArrayPtr<const kj::byte> {
-    return record.bytes;
+  auto pieces = KJ_MAP(record, *batch)->kj::ArrayPtr<const kj::byte> {
+    return record.memory.slice(0, record.size);
   };
-  auto promise = stream->write(pieces);
-  return promise.attach(kj::mv(pieces), kj::mv(batch));
+  auto promise = pieces.size() == 1 ? stream->write(pieces[0].begin(), pieces[0].size()) : stream->write(pieces);
+  return promise.then([this, pieces = kj::mv(pieces), batch = kj::mv(batch)]() mutable { recycle(*batch); });
 }
 
 kj::Promise<RecordChannel::Received> RecordChannel::receive() {
@@ -84,7 +104,7 @@ kj::Promise<RecordChannel::Received> RecordChannel::readNext() {
     KJ_IF_MAYBE (result, next) {
       KJ_SWITCH_ONEOF(*result) {
         KJ_CASE_ONEOF(record, Record) {
-          co_return Message{record.type, record.body, kj::mv(record.memory)};
+          co_return Message{record.type, record.body, kj::mv(record.memory), record.placed};
         }
         KJ_CASE_ONEOF(error, RecordError) {
           co_return Fault{kj::str("bad record: ", error)};

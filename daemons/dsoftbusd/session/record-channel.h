@@ -24,10 +24,13 @@ class RecordChannel {
   // record is cut. Fails when the stream does, and for good when the counter is at its end.
   kj::Promise<void> send(const SessionMessage& message);
 
-  // The same for a record of any type but 0, whose body the caller has encoded: head and then rest. memory: if not
-  // empty, where `rest` lies; it is given away, and sealed there if there is room (RecordSender::trySealWithin).
-  kj::Promise<void> sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head,
-                               kj::ArrayPtr<const kj::byte> rest = nullptr, kj::Array<kj::byte> memory = nullptr);
+  // The same for a record of any type but 0, whose body the caller has encoded.
+  kj::Promise<void> sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> body);
+
+  // The same for one who sends many and waits once: the body is head, at most RECORD_MAX_HEAD bytes, and then rest.
+  // DISCONNECTED when the counter is at its end.
+  void putRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> rest);
+  kj::Promise<void> whenWritten() { return written.addBranch(); }  // everything so far
 
   struct Fault {
     kj::String what;
@@ -37,6 +40,7 @@ class RecordChannel {
     uint8_t type;
     kj::ArrayPtr<const kj::byte> body;  // until the next receive(), or for as long as `memory`
     kj::Array<kj::byte> memory;         // of a large record: where the body lies
+    bool placed = false;                // taken already, see placeWith()
   };
   using Received = kj::OneOf<Message, EndOfStream, Fault>;
 
@@ -47,6 +51,9 @@ class RecordChannel {
   // Whether the peer goes on: its next record is there, and is no close record. False once it has closed or ended, or
   // the stream has failed. What came is for the next receive(). While no receive() waits.
   kj::Promise<bool> speaks();
+
+  // See RecordReceiver.
+  void placeWith(size_t headBytes, RecordPlace place) { receiver.placeWith(headBytes, kj::mv(place)); }
 
   // No more sending: our FIN, after everything sent.
   kj::Promise<void> finish();
@@ -66,15 +73,23 @@ class RecordChannel {
   kj::Canceler writes;              // whoever still waits for a write must not use the stream after it is gone
   kj::ForkedPromise<void> written;  // everything sent so far
 
-  struct Batch {
-    kj::Vector<SealedRecord> records;
+  // Memory for large records goes round while one batch follows another: fresh memory costs more than the copy that it
+  // is for.
+  static constexpr size_t MAX_SPARES = 4, LEAST_SPARE = 16384, MOST_SPARE = 40000;  // pieces; bytes of each
+  struct SealedRecord {
+    kj::Array<kj::byte> memory;
+    size_t size;  // of what is in it
   };
+  using Batch = kj::Vector<SealedRecord>;
   kj::Maybe<kj::Own<Batch>> next;  // sealed, and its write has not begun
+  kj::Vector<kj::Array<kj::byte>> spares;
 
   kj::Maybe<kj::ForkedPromise<void>> ahead;  // a record is read ahead
   kj::Maybe<Received> readAhead;             // it was
   kj::Canceler reads;                        // of what is read ahead
 
+  kj::Array<kj::byte> spaceFor(size_t size);
+  void recycle(Batch& batch);
   kj::Promise<void> writeNext();
   kj::Promise<Received> readNext();
 };

@@ -31,9 +31,12 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
     return {kj::str("the connection failed: ", exception.getDescription()), nullptr};
   });
   if (greet) tasks.add(greetPeer());
-  tasks.add(streams->sendLoop(
-      [this](uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> payload,
-             kj::Array<kj::byte> memory) { return channel->sendRecord(type, head, payload, kj::mv(memory)); }));
+  channel->placeWith(MUX_DATA_HEAD, [this](uint8_t type, kj::ArrayPtr<const kj::byte> head, size_t following) {
+    return streams->tryPlace(type, head, following);
+  });
+  tasks.add(streams->sendLoop([this](uint8_t type, kj::ArrayPtr<const kj::byte> head,
+                                     kj::ArrayPtr<const kj::byte> payload) { channel->putRecord(type, head, payload); },
+                              [this] { return channel->whenWritten(); }));
   end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed());
   stop(end);  // nothing is read or answered any more, however long the close record takes
   KJ_IF_MAYBE (order, closeOrder) {
@@ -44,6 +47,8 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
 
 kj::Promise<SessionEnd> Session::readLoop() {
   for (;;) {
+    // A turn of the event loop for each record, even when more have come: a stream's reader has it meanwhile, and the
+    // peer its credit.
     auto received = co_await channel->receive();
     KJ_SWITCH_ONEOF(received) {
       KJ_CASE_ONEOF(message, RecordChannel::Message) {
@@ -66,6 +71,7 @@ kj::Promise<SessionEnd> Session::readLoop() {
 
 // Streams never make the session wait.
 kj::Maybe<kj::String> Session::takeFrame(RecordChannel::Message& record) {
+  if (record.placed) return nullptr;
   auto admit = [this](kj::StringPtr name) { return handler.admitStream(name); };
   return streams->take(record.type, record.body, admit, kj::mv(record.memory));
 }
