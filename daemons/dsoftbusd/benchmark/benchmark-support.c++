@@ -104,7 +104,7 @@ class NetstackLink final : public Link {
 
  private:
   static constexpr uint16_t PORT = 34567;
-  static constexpr size_t CLIENTS = 62;  // connections to netstackd in all
+  static constexpr size_t CLIENTS = 80;  // connections to netstackd in all
   const Bytes bytes;
   SocketPair clients[CLIENTS];
   kj::MutexGuarded<size_t> used{size_t(0)};
