@@ -131,9 +131,13 @@ class NetstackLink final : public Link {
     stack.setIpv4({IpAddress::v4(10, 42, 0, 10), 24, {}}, idl::NetConfig::Origin::STATIC);
     auto running = stack.runLoop().eagerlyEvaluate([](kj::Exception&& e) { KJ_LOG(ERROR, e); });
     auto node = kj::refcounted<NetNode>(stack, *io.lowLevelProvider);
-    CapServer server([&](const PeerCredentials&) -> capnp::Capability::Client {
-      return newNetworkManager(*node, NetPolicy::allowEverything());
-    });
+    RpcLimits limits;
+    limits.maxConnections = CLIENTS;
+    CapServer server(
+        [&](const PeerCredentials&) -> capnp::Capability::Client {
+          return newNetworkManager(*node, NetPolicy::allowEverything());
+        },
+        limits);
     for (auto& pair : clients) server.accept(io.lowLevelProvider->wrapUnixSocketFd(kj::mv(pair.ends[0])));
     io.lowLevelProvider->wrapSocketFd(kj::mv(stop.ends[0]))->readAllBytes().wait(io.waitScope);
   }
