@@ -207,7 +207,8 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   auto& h = bus.halfOpenCounters();
   add("session.accepted", b.accepted), add("session.refusedHalfOpen", b.refusedHalfOpen);
   add("session.refusedTotal", h.refusedTotal), add("session.refusedSource", h.refusedSource);
-  add("session.refusedRate", h.refusedRate), add("session.halfOpenNow", bus.halfOpenCount());
+  add("session.refusedRate", h.refusedRate), add("session.placesTaken", h.taken);
+  add("session.halfOpenNow", bus.halfOpenCount());
   add("session.handshakeFailures", b.handshakeFailures), add("session.strangers", b.strangers);
   add("session.revoked", b.revoked), add("session.gracesEnded", b.gracesEnded);
   auto& pairing = pairer.counters();

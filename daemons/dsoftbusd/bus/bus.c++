@@ -147,20 +147,33 @@ kj::Maybe<PeerLink&> Bus::findLink(kj::StringPtr peer) {
 kj::Promise<void> Bus::acceptLoop(Acceptor& acceptor) {
   for (;;) {
     auto connection = co_await acceptor.accept();
-    auto place = halfOpen.tryEnter(connection.remote.address, context.timer.now());
+    auto& source = connection.remote.address;
+    auto place = halfOpen.tryEnter(source, context.timer.now(), standingOf(source));
     KJ_IF_MAYBE (p, place) {
       counts.accepted++;
-      tasks.add(greet(kj::mv(connection), kj::mv(*p)));
+      auto taken = (*p)->whenTaken();
+      tasks.add(greet(kj::mv(connection), kj::mv(*p)).exclusiveJoin(kj::mv(taken)));
     } else {
       counts.refusedHalfOpen++;  // dropped, and with it closed
     }
   }
 }
 
+Standing Bus::standingOf(const IpAddress& source) {
+  auto best = Standing::UNKNOWN;
+  for (auto& link : allLinks) {
+    if (link->isProvenAt(source)) return Standing::PROVEN;
+    if (link->isHeardAt(source)) best = Standing::HEARD;
+  }
+  return best;
+}
+
 // The handshake of a connection, or null if it went to the pairing door.
-kj::Promise<kj::Maybe<HandshakeResult>> Bus::receive(kj::Own<kj::AsyncIoStream> stream, SocketAddress remote) {
+kj::Promise<kj::Maybe<HandshakeResult>> Bus::receive(kj::Own<kj::AsyncIoStream> stream, SocketAddress remote,
+                                                     HalfOpenLimit::Place& place) {
   auto first = kj::heapArray<kj::byte>(PAIRING_MAGIC_BYTES);
   auto n = co_await stream->tryRead(first.begin(), first.size(), first.size());
+  place.spoke();
   if (n == first.size() && first.asPtr() == PAIRING_MAGIC.asBytes()) {
     bool open = door.map([](PairingDoor& d) { return d.isOpen(); }).orDefault(false);
     if (open) {
@@ -180,7 +193,7 @@ kj::Promise<void> Bus::greet(Acceptor::Accepted connection, kj::Own<HalfOpenLimi
   auto late = context.timer.afterDelay(HANDSHAKE_DEADLINE).then([]() -> kj::Maybe<HandshakeResult> {
     return HandshakeResult(HandshakeFailure::late());
   });
-  auto received = co_await receive(kj::mv(connection.stream), remote)
+  auto received = co_await receive(kj::mv(connection.stream), remote, *place)
                       .catch_([](kj::Exception&& e) -> kj::Maybe<HandshakeResult> {
                         return HandshakeResult(HandshakeFailure{
                             HandshakeFailure::Kind::CLOSED, kj::str("the connection failed: ", e.getDescription())});
@@ -197,7 +210,8 @@ kj::Promise<void> Bus::greet(Acceptor::Accepted connection, kj::Own<HalfOpenLimi
       KJ_SWITCH_ONEOF(bound) {
         KJ_CASE_ONEOF(peer, const TrustedPeer*) {
           context.observer.onConnection(peer->name, remote.address, false);
-          KJ_ASSERT_NONNULL(findLink(peer->identity.deviceId)).takeIncoming(kj::mv(done.channel), kj::mv(done.peer));
+          KJ_ASSERT_NONNULL(findLink(peer->identity.deviceId))
+              .takeIncoming(kj::mv(done.channel), kj::mv(done.peer), remote);
         }
         KJ_CASE_ONEOF(why, kj::String) {
           co_await refuseStranger(kj::mv(done), kj::mv(why), remote);

@@ -84,7 +84,9 @@ class Bus final : private kj::TaskSet::ErrorHandler {
 
   kj::Promise<void> graceLoop();
 
-  kj::Promise<kj::Maybe<HandshakeResult>> receive(kj::Own<kj::AsyncIoStream> stream, SocketAddress remote);
+  Standing standingOf(const IpAddress& source);
+  kj::Promise<kj::Maybe<HandshakeResult>> receive(kj::Own<kj::AsyncIoStream> stream, SocketAddress remote,
+                                                  HalfOpenLimit::Place& place);
   kj::Promise<void> greet(Acceptor::Accepted connection, kj::Own<HalfOpenLimit::Place> place);
   kj::Promise<void> refuseStranger(HandshakeDone done, kj::String why, SocketAddress remote);
   kj::Promise<void> answerOnce(RecordChannel& channel, kj::String stranger);

@@ -4,38 +4,61 @@
 
 namespace nexus {
 
-HalfOpenLimit::HalfOpenLimit(const HalfOpenLimits& limits) : limits(limits), rate(limits.perSecond, limits.burst) {}
+HalfOpenLimit::HalfOpenLimit(const HalfOpenLimits& limits)
+    : limits(limits), strangersRate(limits.perSecond, limits.burst), knownRate(limits.perSecond, limits.burst) {}
 
-kj::Maybe<kj::Own<HalfOpenLimit::Place>> HalfOpenLimit::tryEnter(const IpAddress& source, kj::TimePoint now) {
-  auto key = kj::str(source);
-  if (under >= limits.total) {
-    counts.refusedTotal++;
-    return nullptr;
-  }
-  if (bySource.find(key).map([](kj::uint& n) { return n; }).orDefault(0) >= limits.perSource) {
+kj::Maybe<kj::Own<HalfOpenLimit::Place>> HalfOpenLimit::tryEnter(const IpAddress& source, kj::TimePoint now,
+                                                                 Standing standing) {
+  if (countOf(source) >= limits.perSource) {
     counts.refusedSource++;
     return nullptr;
   }
-  if (!rate.tryTake(key, now)) {
+  auto& rate = standing == Standing::UNKNOWN ? strangersRate : knownRate;
+  if (!rate.tryTake(kj::str(source), now)) {
     counts.refusedRate++;
     return nullptr;
   }
-  under++;
-  bySource.findOrCreate(key, [&] { return kj::HashMap<kj::String, kj::uint>::Entry{kj::str(key), 0}; })++;
-  return kj::heap<Place>(*this, source);
+  if (count() >= limits.total && !makeRoom(standing)) {
+    counts.refusedTotal++;
+    return nullptr;
+  }
+  return kj::heap<Place>(*this, source, standing);
+}
+
+// Takes a place for a newcomer of that standing; false when there is none to be taken.
+bool HalfOpenLimit::makeRoom(Standing standing) {
+  auto rank = [](const Place& place) { return int(place.standing) * 2 + (place.silent ? 0 : 1); };
+  Place* victim = nullptr;
+  for (auto& place : places) {
+    if (place.standing > standing) continue;
+    if (victim == nullptr || rank(place) < rank(*victim)) victim = &place;
+  }
+  if (victim == nullptr) return false;
+  counts.taken++;
+  places.remove(*victim);
+  victim->taken.fire();
+  return true;
+}
+
+kj::uint HalfOpenLimit::countOf(const IpAddress& source) const {
+  kj::uint n = 0;
+  for (auto& place : places) n += place.source == source ? 1 : 0;
+  return n;
 }
 
 kj::uint HalfOpenLimit::mostOfOneSource() const {
   kj::uint most = 0;
-  for (auto& source : bySource) most = kj::max(most, source.value);
+  for (auto& place : places) most = kj::max(most, countOf(place.source));
   return most;
 }
 
+HalfOpenLimit::Place::Place(HalfOpenLimit& limit, const IpAddress& source, Standing standing)
+    : limit(limit), source(source), standing(standing) {
+  limit.places.add(*this);
+}
+
 HalfOpenLimit::Place::~Place() noexcept(false) {
-  auto key = kj::str(source);
-  auto& n = KJ_ASSERT_NONNULL(limit.bySource.find(key));
-  if (--n == 0) limit.bySource.erase(key);
-  limit.under--;
+  if (link.isLinked()) limit.places.remove(*this);
 }
 
 }  // namespace nexus

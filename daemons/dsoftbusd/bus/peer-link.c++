@@ -40,11 +40,11 @@ void PeerLink::setRoutes(kj::StringPtr deviceId, kj::ArrayPtr<const PeerRoute> h
   }
 }
 
-void PeerLink::takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven) {
+void PeerLink::takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven, SocketAddress remote) {
   counts.incoming++;
   bool peerIsLower = isLowerThanUs(proven);
   KJ_IF_MAYBE (older, candidate) supersede(kj::mv(*older));
-  candidate = Connection{kj::mv(channel), kj::mv(proven), Role::RESPONDER};
+  candidate = Connection{kj::mv(channel), kj::mv(proven), remote, Role::RESPONDER};
   switch (phase) {
     case Phase::WAITING:
       wake.fire();
@@ -115,6 +115,7 @@ void PeerLink::update(const TrustedPeer& entry) {
   trusted.paired = entry.paired;
   trusted.previous = nullptr;
   KJ_IF_MAYBE (p, entry.previous) trusted.previous = PreviousIdentity{p->identity.clone(), p->until};
+  if (isRejected(openedBy)) place = nullptr;
   if (plan.setEntry(trusted, context.timer.now())) {
     lastFailure = nullptr;
     untrusted = phase == Phase::DIALING;
@@ -236,7 +237,7 @@ kj::Promise<kj::Maybe<PeerLink::Connection>> PeerLink::dial() {
   KJ_SWITCH_ONEOF(result) {
     KJ_CASE_ONEOF(done, HandshakeDone) {
       plan.reached();
-      co_return Connection{kj::mv(done.channel), kj::mv(done.peer), Role::INITIATOR};
+      co_return Connection{kj::mv(done.channel), kj::mv(done.peer), route.to, Role::INITIATOR};
     }
     KJ_CASE_ONEOF(failure, HandshakeFailure) {
       if (candidate == nullptr) noteDialFailure(failure.what, denied);
@@ -256,6 +257,7 @@ kj::Promise<void> PeerLink::run(Connection connection) {
   phase = Phase::RUNNING;
   role = connection.role;
   openedBy = kj::mv(connection.proven);
+  place = connection.remote;
   setState(State::HANDSHAKING, "authenticated; waits for the first pong");
   context.observer.onAuthenticated(trusted.name);
   auto started = context.timer.now();
@@ -278,6 +280,7 @@ kj::Maybe<kj::Promise<HandshakeResult>> PeerLink::dialAgain(kj::Duration connect
     auto& peer = trusted.name;
     KJ_LOG(INFO, "the peer announces itself and is silent in its session: dials again", peer, route->to);
     plan.begun(context.timer.now());
+    dialledAgain = route->to;
     return dialQuietly(*route, connectTimeout);
   }
   return nullptr;
@@ -294,7 +297,7 @@ kj::Promise<HandshakeResult> PeerLink::dialQuietly(PeerRoutes::Choice route, kj:
 void PeerLink::onChosen(HandshakeDone connection) {
   if (isRejected(connection.peer) || running == nullptr) return;
   dropCandidate();
-  candidate = Connection{kj::mv(connection.channel), kj::mv(connection.peer), Role::INITIATOR};
+  candidate = Connection{kj::mv(connection.channel), kj::mv(connection.peer), dialledAgain, Role::INITIATOR};
   KJ_ASSERT_NONNULL(running)->abandon(kj::str("the peer has lost this session"));
 }
 
@@ -303,7 +306,7 @@ void PeerLink::onChosen(HandshakeDone connection) {
 void PeerLink::takeUndecided() {
   auto undecided = secondDial.stop();
   KJ_IF_MAYBE (own, undecided) {
-    Connection connection{kj::mv(own->channel), kj::mv(own->peer), Role::INITIATOR};
+    Connection connection{kj::mv(own->channel), kj::mv(own->peer), dialledAgain, Role::INITIATOR};
     bool peerGoesFirst = candidate.map([&](Connection& c) { return isLowerThanUs(c.proven); }).orDefault(false);
     if (isRejected(connection.proven) || peerGoesFirst) return supersede(kj::mv(connection));
     dropCandidate();
@@ -353,6 +356,11 @@ kj::Maybe<kj::Own<Session>> PeerLink::session() {
     if ((*session)->isLive()) return kj::addRef(**session);
   }
   return nullptr;
+}
+
+bool PeerLink::isProvenAt(const IpAddress& address) const {
+  return plan.routes().isFixedAt(address) ||
+         place.map([&](const SocketAddress& at) { return at.address == address; }).orDefault(false);
 }
 
 void PeerLink::setState(State state, kj::StringPtr reason) {

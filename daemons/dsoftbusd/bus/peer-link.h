@@ -50,7 +50,15 @@ class PeerLink final : public kj::Refcounted, private SecondDial::Owner, private
   bool takeAnswerCredit() { return answers.take(context.timer.now()); }
 
   // A connection of the peer, handshake done and bound to this peer.
-  void takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven);
+  void takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven, SocketAddress remote);
+
+  // Where the session that runs comes from or goes to, or the last one did; null before the first.
+  const kj::Maybe<SocketAddress>& lastPlace() const { return place; }
+
+  // Whether the peer is announced at that address, which proves nothing; whether it was authenticated there, or the
+  // trust entry says so.
+  bool isHeardAt(const IpAddress& address) const { return plan.routes().isHeardAt(address); }
+  bool isProvenAt(const IpAddress& address) const;
 
   // By which identity the peer is known now: that of the session, else the one to be dialled.
   const PublicIdentity& knownAs() const { return running == nullptr ? plan.target() : openedBy; }
@@ -91,6 +99,7 @@ class PeerLink final : public kj::Refcounted, private SecondDial::Owner, private
   struct Connection {
     kj::Own<RecordChannel> channel;
     PublicIdentity proven;
+    SocketAddress remote;
     Role role;                             // of this node
     kj::Promise<void> watching = nullptr;  // of the channel
   };
@@ -113,6 +122,8 @@ class PeerLink final : public kj::Refcounted, private SecondDial::Owner, private
 
   kj::Maybe<kj::Own<Session>> running;
   PublicIdentity openedBy;          // of the running session
+  kj::Maybe<SocketAddress> place;   // of the running session, or the last one
+  SocketAddress dialledAgain;       // by the second dial
   kj::Maybe<Connection> candidate;  // waits for the decision
   Signal wake;                      // something that the loop waits for
   Signal yield;                     // the dial under way is to be given up

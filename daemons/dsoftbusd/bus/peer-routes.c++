@@ -30,6 +30,14 @@ bool PeerRoutes::setHeard(kj::ArrayPtr<const PeerRoute> routes) {
   return true;
 }
 
+bool PeerRoutes::isHeardAt(const IpAddress& address) const {
+  return std::any_of(heard.begin(), heard.end(), [&](const PeerRoute& route) { return route.at.address == address; });
+}
+
+bool PeerRoutes::isFixedAt(const IpAddress& address) const {
+  return fixed.map([&](const SocketAddress& at) { return at.address == address; }).orDefault(false);
+}
+
 bool PeerRoutes::contains(const SocketAddress& to) const {
   auto choices = usable();
   return std::any_of(choices.begin(), choices.end(), [&](const Choice& choice) { return choice.to == to; });

@@ -32,6 +32,10 @@ class PeerRoutes {
   // the addresses after his from their turn.
   bool setHeard(kj::ArrayPtr<const PeerRoute> routes);
 
+  // Whether the peer was heard at that address; whether it is the one that the trust entry names.
+  bool isHeardAt(const IpAddress& address) const;
+  bool isFixedAt(const IpAddress& address) const;
+
   // Whether next() may come to that address.
   bool contains(const SocketAddress& to) const;
 
