@@ -121,10 +121,23 @@ kj::Array<kj::byte> repeated(uint32_t count, uint32_t bytes) {
   return kj::heapArray(words.asPtr().asBytes());
 }
 
-TEST_CASE("a file of a few bytes that would be copied to more than 16 MiB is not") {
-  constexpr uint32_t PIECE = 512 << 10;
-  CHECK(has(wrongWith(repeated(33, PIECE)), "traversal limit"));
-  CHECK(!has(wrongWith(repeated(31, PIECE)), "traversal limit"));
+TEST_CASE("a file that would be copied to more than four times its size is not") {
+  for (uint32_t piece : {1 << 10, 512 << 10}) {
+    CHECK(has(wrongWith(repeated(5, piece)), "traversal limit"));
+    CHECK(!has(wrongWith(repeated(4, piece)), "traversal limit"));
+  }
+}
+
+TEST_CASE("a file of a few words that claims to hold millions of nodes is refused, not read for seconds") {
+  auto says = "this is no compiled schema"_kj;
+  // The root with one pointer, to a list of structs without a byte.
+  auto claims = [](uint64_t nodes) {
+    const uint64_t words[] = {uint64_t(3) << 32, uint64_t(1) << 48, 1 | uint64_t(7) << 32, nodes << 2};
+    return kj::heapArray(kj::arrayPtr(words, 4).asBytes());
+  };
+  CHECK(wrongWith(claims(2)) == "the schema has no interface");
+  CHECK(wrongWith(claims(100)).startsWith(says));
+  CHECK(wrongWith(claims(1'000'000)).startsWith(says));
 }
 
 TEST_CASE("schemas that contradict themselves are refused or served, never followed") {

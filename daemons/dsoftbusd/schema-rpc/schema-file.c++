@@ -37,13 +37,14 @@ void readWhole(capnp::DynamicValue::Reader value) {
   }
 }
 
-// The request of a compiled schema, with every pointer in its bounds and of its type; FAILED if one is not. Nothing
-// that points at the same bytes twice makes the copy larger than the limit of reading.
+// The request of a compiled schema, with every pointer in its bounds and of its type; FAILED if one is not. What is
+// read is bounded by the size of the file: bytes that are pointed at twice, and lists of millions of structs that have
+// no bytes, are as much work as large ones.
 void copyChecked(kj::ArrayPtr<const kj::byte> compiled, capnp::MallocMessageBuilder& copy) {
   auto words = kj::heapArray<capnp::word>(compiled.size() / sizeof(capnp::word));
   if (words.size() > 0) memcpy(words.begin(), compiled.begin(), words.asBytes().size());
   capnp::ReaderOptions options;
-  options.traversalLimitInWords = 4 * MAX_SCHEMA_BYTES / sizeof(capnp::word);
+  options.traversalLimitInWords = 4 * words.size();
   capnp::FlatArrayMessageReader message(words, options);
   copy.setRoot(message.getRoot<capnp::schema::CodeGeneratorRequest>());
   readWhole(capnp::DynamicValue::Reader(copy.getRoot<capnp::schema::CodeGeneratorRequest>().asReader()));
