@@ -15,6 +15,7 @@ struct RpcStreamLimits {
   int nestingLimit = 32;                            // levels of pointers
   kj::Duration serviceDeadline = 10 * kj::SECONDS;  // for a service to answer
   kj::Duration callDeadline = 15 * kj::SECONDS;     // for the peer to answer
+  kj::Duration abortTime = 1 * kj::SECONDS;         // for a peer that broke a rule to read why; at the serving end
 };
 
 class RpcConnection {
@@ -36,8 +37,9 @@ class RpcConnection {
 
   kj::Promise<void> whenEnded() { return network.onDisconnect(); }
 
-  // The peer sent what the rules forbid.
+  // The peer sent what the rules forbid. It is told why before the connection ends, if it reads.
   bool wasBroken() const { return guard.wasBroken(); }
+  kj::Promise<void> whenBroken() { return guard.whenBroken(); }
 
  private:
   kj::Own<kj::AsyncIoStream> stream;

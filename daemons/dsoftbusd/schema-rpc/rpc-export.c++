@@ -191,7 +191,9 @@ kj::Promise<void> RpcExporter::serve(const RemoteCaller& caller, kj::StringPtr s
   counts.streams++;
   RpcConnection connection(kj::mv(stream), RpcEnd::SERVING,
                            capnp::Capability::Client(kj::heap<OfferedService>(*this, offer, peer)), limits);
-  co_await connection.whenEnded().catch_([](kj::Exception&&) {});
+  // Whoever broke a rule and reads no more does not keep the stream.
+  auto gaveUp = connection.whenBroken().then([this] { return timer.afterDelay(limits.abortTime); });
+  co_await connection.whenEnded().exclusiveJoin(kj::mv(gaveUp)).catch_([](kj::Exception&&) {});
   if (connection.wasBroken()) {
     counts.brokenStreams++;
     KJ_LOG(WARNING, "a peer broke a rule of calls between nodes; its stream was ended", peer, service);

@@ -17,6 +17,15 @@ size_t bytesOf(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
 RpcGuard::RpcGuard(kj::AsyncIoStream& stream, RpcEnd end, kj::uint maxQuestions, size_t maxBacklog)
     : inner(stream), ownEnd(end), rules(end, maxQuestions), maxBacklog(maxBacklog) {}
 
+void RpcGuard::noteBroken() {
+  broken = true;
+  broke.fire();
+}
+
+kj::Promise<void> RpcGuard::whenBroken() {
+  while (!broken) co_await broke.wait();
+}
+
 // A calling end reads always: two ends that both wait for the other to read would wait for ever.
 bool RpcGuard::isBacklogged() const {
   if (ownEnd == RpcEnd::CALLING) return false;
@@ -32,7 +41,7 @@ kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> RpcGuard::tryReadMessage(kj::
     auto root = message->reader->getRoot<capnp::rpc::Message>();
     auto rule = rules.checkIncoming(root);
     KJ_IF_MAYBE (what, rule) {
-      broken = true;
+      noteBroken();
       kj::throwFatalException(KJ_EXCEPTION(FAILED, "the peer broke a rule of calls between nodes", *what));
     }
     peerAborted = peerAborted || root.isAbort();
@@ -70,7 +79,7 @@ void RpcGuard::checkOutgoing(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>
   KJ_IF_MAYBE (what, rule) KJ_FAIL_ASSERT("this end would break a rule of calls between nodes", *what);
   // What the library finds wrong itself: a message that is too large or not well-formed, a reference that is not there.
   bool gaveUp = root.isAbort() && root.getAbort().getType() != capnp::rpc::Exception::Type::DISCONNECTED;
-  if (gaveUp && !peerAborted) broken = true;
+  if (gaveUp && !peerAborted) noteBroken();
 }
 
 }  // namespace nexus

@@ -24,6 +24,7 @@ class RpcGuard final : public capnp::MessageStream {
 
   // The peer sent what no honest end sends: it broke a rule, or this end's RPC system had to give the stream up for it.
   bool wasBroken() const { return broken; }
+  kj::Promise<void> whenBroken();
 
   // implements capnp::MessageStream ----------------------------------------
 
@@ -45,8 +46,10 @@ class RpcGuard final : public capnp::MessageStream {
   size_t writing = 0;  // bytes of the write under way
   Signal written;
   bool broken = false;
+  Signal broke;
   bool peerAborted = false;  // so this end says the same
 
+  void noteBroken();
   bool isBacklogged() const;
   void checkOutgoing(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
 };

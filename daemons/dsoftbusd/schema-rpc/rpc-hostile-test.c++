@@ -228,6 +228,19 @@ TEST_CASE("messages that no call needs end the stream") {
   }
 }
 
+TEST_CASE("a peer that breaks a rule and reads nothing loses its stream a second later") {
+  RpcServingNode node;
+  HostilePeer peer(node, "node-a", false);
+  peer.bootstrap().call(1, HANG);
+  peer.send([](Message::Builder m) { m.initResolve().initCap().setSenderHosted(1); });
+  node.sim.advance(999 * kj::MILLISECONDS);
+  CHECK(node.state.cancelled == 1);  // what it had under way, at once
+  CHECK(node.exporter->peersNow() == 1);
+  node.sim.advance(1 * kj::MILLISECONDS);
+  CHECK(node.exporter->peersNow() == 0);
+  CHECK(node.exporter->counters().brokenStreams == 1);
+}
+
 TEST_CASE("a bootstrap that names an object ends the stream") {
   RpcServingNode node;
   HostilePeer peer(node);
@@ -491,6 +504,12 @@ TEST_CASE("a peer that ends its stream, or says that it gave up, broke no rule")
 
 // ---- a hostile serving end
 
+class LogLines final : public kj::ExceptionCallback {
+ public:
+  kj::Vector<kj::String> lines;
+  void logMessage(kj::LogSeverity, const char*, int, int, kj::String&& text) override { lines.add(kj::mv(text)); }
+};
+
 struct HostileServer {
   SimClock sim;
   kj::TwoWayPipe pipe = kj::newTwoWayPipe();
@@ -526,6 +545,7 @@ TEST_CASE(
     "a serving end that answers with capabilities, or asks itself, loses its stream, and callers get DISCONNECTED") {
   for (int kind = 0; kind < 6; kind++) {
     CAPTURE(kind);
+    LogLines log;
     HostileServer server;
     bool disconnected = false;
     auto call = server.gauge.giveRequest().send().then(
@@ -557,6 +577,10 @@ TEST_CASE(
       }
     });
     CHECK(disconnected);
+    // Also when it does not read why.
+    REQUIRE(log.lines.size() == 1);
+    CHECK(has(log.lines[0], "a peer that serves calls broke a rule"));
+    CHECK(has(log.lines[0], "peer = node-b"));
   }
 }
 

@@ -39,7 +39,7 @@ class RemoteService final : public capnp::Capability::Server {
         limits(limits),
         peer(kj::str(peer)),
         connection(kj::mv(stream), RpcEnd::CALLING, nullptr, limits),
-        untilEnd(connection.whenEnded().then([this] { noteEnd(); }).eagerlyEvaluate(nullptr)) {}
+        untilBroken(connection.whenBroken().then([this] { noteBroken(); }).eagerlyEvaluate(nullptr)) {}
 
   DispatchCallResult dispatchCall(uint64_t interfaceId, uint16_t methodId, Context context) override {
     return {forward(interfaceId, methodId, kj::mv(context)), false, true};
@@ -50,12 +50,10 @@ class RemoteService final : public capnp::Capability::Server {
   RpcStreamLimits limits;
   kj::String peer;
   RpcConnection connection;
-  kj::Promise<void> untilEnd;  // last: uses the rest
+  kj::Promise<void> untilBroken;  // last: uses the rest
 
-  void noteEnd() {
-    if (connection.wasBroken()) {
-      KJ_LOG(WARNING, "a peer that serves calls broke a rule of calls between nodes; its stream was ended", peer);
-    }
+  void noteBroken() {
+    KJ_LOG(WARNING, "a peer that serves calls broke a rule of calls between nodes; its stream was ended", peer);
   }
 
   // Sends at once, so that calls arrive in their order.
