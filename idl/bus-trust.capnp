@@ -21,6 +21,28 @@ interface BusTrust {
   unpair @2 (peer :Text) -> (outcome :UnpairOutcome);
   # By name or device id. The peer's session ends at once.
 
+  rekey @3 (peer :Text, deviceId :Text, staticKey :Text, until :Text) -> (outcome :RekeyOutcome);
+  # A paired peer, by name or device id, has another key from now on: deviceId and staticKey, 64 hexadecimal digits each, as the peer
+  # itself told them over a way that can be trusted (nexusctl bus rotate). The key that it had is accepted too until that time ("2026-12-01T00:00:00Z",
+  # UTC), over restarts of this daemon, and no longer; one that was accepted before it ends at once. Sessions go on.
+
+  enum RekeyOutcome {
+    ok @0;
+    unknownPeer @1;
+    configured @2;
+    # The peer stands in the configuration file: its key is changed there (previousDeviceId and so on).
+    badKey @3;
+    # Not 64 hexadecimal digits each.
+    sameKey @4;
+    # The peer is that device already.
+    alreadyTrusted @5;
+    # That device is in the table under another name.
+    badTime @6;
+    # No time, or not one to come by the clock of this node.
+    notStored @7;
+    # The trust file could not be written; nothing has changed.
+  }
+
   struct TrustedPeer {
     name @0 :Text;
     deviceId @1 :Text;

@@ -57,7 +57,7 @@ Dsoftbusd::Dsoftbusd(BusSettings s, Imports imports, kj::Timer& timer, const kj:
       auditLog(timer, AuditLog::DEFAULT_CAPACITY, calendar),
       policy(kj::mv(settings.rules), kj::mv(settings.candidate)),
       rate(settings.ratePerSecond, settings.rateBurst),
-      keeper(kj::mv(settings.trust), settings.maxTrustedPeers, imports.trustStore),
+      keeper(kj::mv(settings.trust), settings.maxTrustedPeers, imports.trustStore, timer, calendar),
       trust(keeper.merged()),
       proxy(timer, policy, rate, auditLog, proxyObserver, backends(imports, timer)),
       namedImport(namedImports(imports)),
@@ -214,6 +214,7 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   auto& pairing = pairer.counters();
   add("pairing.refused", b.pairingRefused), add("pairing.windows", pairing.windows);
   add("pairing.codes", pairing.codes), add("pairing.paired", pairing.paired), add("pairing.unpaired", pairing.unpaired);
+  add("pairing.rekeyed", pairing.rekeyed);
   add("trust.peersNow", trust.all().size());
   add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", live);
   add("session.doubts", doubts), add("session.secondDials", secondDials), add("session.replaced", replaced);

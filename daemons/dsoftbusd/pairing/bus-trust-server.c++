@@ -2,6 +2,8 @@
 
 #include <kj/debug.h>
 
+#include "libs/nexus-net-os/base/utc.h"
+
 namespace nexus {
 
 namespace {
@@ -114,7 +116,42 @@ class BusTrustImpl final : public idl::BusTrust::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> rekey(RekeyContext context) override {
+    auto params = context.getParams();
+    auto outcome = RekeyOutcome::NOT_STORED;
+    auto failed = kj::runCatchingExceptions([&] { outcome = tryRekey(params); });
+    KJ_IF_MAYBE (exception, failed) KJ_LOG(ERROR, "a peer was not given its new key", exception->getDescription());
+    context.getResults().setOutcome(outcome);
+    return kj::READY_NOW;
+  }
+
  private:
+  using RekeyOutcome = idl::BusTrust::RekeyOutcome;
+
+  RekeyOutcome tryRekey(idl::BusTrust::RekeyParams::Reader params) {
+    auto deviceId = params.getDeviceId();
+    auto key = tryParseKeyBytes(params.getStaticKey());
+    if (!isDeviceId(deviceId) || key == nullptr) return RekeyOutcome::BAD_KEY;
+    auto until = tryParseUtc(params.getUntil());
+    if (until == nullptr) return RekeyOutcome::BAD_TIME;
+    PublicIdentity next{kj::str(deviceId), KJ_ASSERT_NONNULL(key)};
+    switch (pairer.rekey(params.getPeer(), kj::mv(next), KJ_ASSERT_NONNULL(until))) {
+      case TrustKeeper::Rekeyed::DONE:
+        return RekeyOutcome::OK;
+      case TrustKeeper::Rekeyed::UNKNOWN:
+        return RekeyOutcome::UNKNOWN_PEER;
+      case TrustKeeper::Rekeyed::CONFIGURED:
+        return RekeyOutcome::CONFIGURED;
+      case TrustKeeper::Rekeyed::SAME_KEY:
+        return RekeyOutcome::SAME_KEY;
+      case TrustKeeper::Rekeyed::DEVICE_KNOWN:
+        return RekeyOutcome::ALREADY_TRUSTED;
+      case TrustKeeper::Rekeyed::OVER:
+        return RekeyOutcome::BAD_TIME;
+    }
+    KJ_UNREACHABLE;
+  }
+
   const TrustTable& trust;
   TrustKeeper& keeper;
   Pairer& pairer;

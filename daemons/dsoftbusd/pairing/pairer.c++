@@ -81,6 +81,19 @@ TrustKeeper::Removed Pairer::unpair(kj::StringPtr peer) {
   return removed;
 }
 
+TrustKeeper::Rekeyed Pairer::rekey(kj::StringPtr peer, PublicIdentity next, kj::Date until) {
+  auto deviceId = kj::str(next.deviceId);
+  auto rekeyed = keeper.rekey(peer, kj::mv(next), until);
+  if (rekeyed == TrustKeeper::Rekeyed::DONE) {
+    counts.rekeyed++;
+    for (auto& known : keeper.merged()) {
+      if (known.identity.deviceId == deviceId) audit.append(known.name, "", "rekey", CallStatus::OK, 0);
+    }
+    hooks.trustChanged();
+  }
+  return rekeyed;
+}
+
 bool Pairer::isOpen() const {
   return current != nullptr && current->isWaiting();
 }

@@ -34,12 +34,15 @@ class Pairer final : public PairingDoor, private PairingHost {
   // Removes a paired peer. FAILED, with nothing changed, when the rest could not be stored.
   TrustKeeper::Removed unpair(kj::StringPtr peer);
 
+  // As TrustKeeper::rekey, with an audit record.
+  TrustKeeper::Rekeyed rekey(kj::StringPtr peer, PublicIdentity next, kj::Date until);
+
   // implements PairingDoor
   bool isOpen() const override;
   void take(kj::Own<kj::AsyncIoStream> stream, SocketAddress remote) override;
 
   struct Counters {
-    uint64_t windows = 0, codes = 0, paired = 0, unpaired = 0;
+    uint64_t windows = 0, codes = 0, paired = 0, unpaired = 0, rekeyed = 0;
   };
   const Counters& counters() const { return counts; }
 

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <kj/debug.h>
 
+#include "libs/nexus-net-os/base/utc.h"
+
 namespace nexus {
 namespace {
 
@@ -51,6 +53,42 @@ TEST_CASE("an address stands behind the key, as it is written and of one host") 
   }
 }
 
+TEST_CASE("a previous key stands behind the entry, with or without an address, until a time to the second") {
+  auto b = DeviceIdentity::forTest("b").publicIdentity();
+  auto until = KJ_ASSERT_NONNULL(tryParseUtc("2026-12-01T00:00:00Z"));
+  for (bool addressed : {false, true}) {
+    auto known = peer("node-a", "a");
+    if (addressed) known.address = SocketAddress{IpAddress::v4(10, 0, 0, 2), 34567};
+    known.previous = PreviousIdentity{b.clone(), kj::origin<kj::TimePoint>(), until};
+    auto text = encodePairedPeers(kj::arrayPtr(&known, 1));
+    CHECK(text.startsWith("nexus-net paired peers 2\n"));
+    auto tail = kj::str(" previous ", b.deviceId, ' ', toHex(b.staticKey), " 2026-12-01T00:00:00Z\n");
+    REQUIRE(text.endsWith(tail));
+    auto again = parsed(text);
+    CHECK(KJ_ASSERT_NONNULL(again[0].previous).untilUtc == until);
+    CHECK(again[0].accepts(b));
+    CHECK((again[0].address != nullptr) == addressed);
+    CHECK(encodePairedPeers(again) == text);
+    // Only under the heading that announces it, and only whole.
+    auto line = kj::str(text.slice(strlen("nexus-net paired peers 2\n")));
+    CHECK(refusal(kj::str("nexus-net paired peers 1\n", line)).startsWith("line 2"));
+    auto front = kj::str(text.slice(0, text.size() - tail.size()));
+    auto a = DeviceIdentity::forTest("a").publicIdentity();
+    for (auto& wrong : {kj::str(" previous ", b.deviceId, ' ', toHex(b.staticKey)),
+                        kj::str(" former ", b.deviceId, ' ', toHex(b.staticKey), " 2026-12-01T00:00:00Z"),
+                        kj::str(" previous ", b.deviceId, ' ', toHex(b.staticKey), " 2026-12-01"),
+                        kj::str(" previous ", a.deviceId, ' ', toHex(b.staticKey), " 2026-12-01T00:00:00Z"),
+                        kj::str(" previous ", b.deviceId, "  2026-12-01T00:00:00Z")}) {
+      CAPTURE(wrong.cStr());
+      CHECK(refusal(kj::str(front, wrong, "\n")).startsWith("line 2"));
+    }
+    // What it was known by is no other peer's.
+    auto other = peer("node-b", "b");
+    CHECK(refusal(kj::str(text, "node-b ", other.identity.deviceId, ' ', toHex(other.identity.staticKey), "\n")) ==
+          "line 3: that device is there twice");
+  }
+}
+
 TEST_CASE("whatever is cut or changed is refused with its line") {
   auto text = encodePairedPeers(kj::arr(peer("node-a", "a"), peer("node-b", "b")));
   for (size_t size = 0; size < text.size(); size++) {
@@ -58,7 +96,8 @@ TEST_CASE("whatever is cut or changed is refused with its line") {
     bool lineEnd = size > 0 && text[size - 1] == '\n';
     CHECK(parsePairedPeers(kj::heapString(text.begin(), size)).is<kj::String>() == !lineEnd);
   }
-  CHECK(refusal("nexus-net paired peers 2\n").startsWith("line 1"));
+  CHECK(refusal("nexus-net paired peers 3\n").startsWith("line 1"));
+  CHECK(refusal("nexus-net paired peers 2\n").startsWith("line 1 speaks of previous keys"));
   CHECK(refusal("").startsWith("line 1"));
   auto twice = kj::arr(peer("node-a", "a"), peer("node-a", "b"));
   CHECK(refusal(encodePairedPeers(twice)) == "line 3: there is another peer of that name");

@@ -4,6 +4,10 @@
 //   nexus-net paired peers 1
 //   NAME DEVICEID STATICKEY              64 hexadecimal digits each
 //   NAME DEVICEID STATICKEY ADDRESS      "10.0.0.2:34567": where to dial it when it is not heard
+//
+// and behind either, of a peer that changes its key, " previous DEVICEID STATICKEY 2026-12-01T00:00:00Z": the key that
+// is still accepted until then. The number in the heading is 2 while there is such a line, and 1 while there is none,
+// which older daemons read too.
 #include <kj/one-of.h>
 
 #include "daemons/dsoftbusd/trust/trust-table.h"
@@ -18,7 +22,8 @@ bool isPlainPeerName(kj::StringPtr name);
 
 kj::String encodePairedPeers(kj::ArrayPtr<const TrustedPeer> peers);
 
-// The peers, or what is wrong and in which line. Every byte counts: what was not written by encodePairedPeers() is
+// The peers, or what is wrong and in which line. `until` of a previous identity is not set: only untilUtc is, and
+// whoever has the clocks decides. Every byte counts: what was not written by encodePairedPeers() is
 // refused, so that a damaged file is noticed and not half believed.
 kj::OneOf<kj::Array<TrustedPeer>, kj::String> parsePairedPeers(kj::StringPtr text);
 

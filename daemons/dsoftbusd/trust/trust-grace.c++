@@ -19,8 +19,8 @@ kj::OneOf<kj::Maybe<PreviousIdentity>, kj::String> checkPrevious(config::Dsoftbu
   }
   auto left = KJ_ASSERT_NONNULL(end) - now.wall;
   if (left <= 0 * kj::SECONDS) return kj::Maybe<PreviousIdentity>(nullptr);
-  return kj::Maybe<PreviousIdentity>(
-      PreviousIdentity{PublicIdentity{kj::str(deviceId), KJ_ASSERT_NONNULL(key)}, now.timer + left});
+  return kj::Maybe<PreviousIdentity>(PreviousIdentity{PublicIdentity{kj::str(deviceId), KJ_ASSERT_NONNULL(key)},
+                                                      now.timer + left, KJ_ASSERT_NONNULL(end)});
 }
 
 }  // namespace nexus

@@ -28,10 +28,12 @@ kj::Array<TrustedPeer> merge(kj::ArrayPtr<const TrustedPeer> configured, kj::Arr
 
 }  // namespace
 
-TrustKeeper::TrustKeeper(kj::Array<TrustedPeer> configuredPeers, size_t most, kj::Maybe<TrustStore&> store)
-    : configured(kj::mv(configuredPeers)), most(most), store(store) {
+TrustKeeper::TrustKeeper(kj::Array<TrustedPeer> configuredPeers, size_t most, kj::Maybe<TrustStore&> store,
+                         kj::Timer& timer, const kj::Clock& calendar)
+    : configured(kj::mv(configuredPeers)), most(most), store(store), timer(timer), calendar(calendar) {
   KJ_IF_MAYBE (s, store) {
     paired = s->load();
+    resolveGraces();
     for (auto& peer : paired) {
       peer.paired = true;
       auto& name = peer.name;
@@ -44,7 +46,17 @@ TrustKeeper::TrustKeeper(kj::Array<TrustedPeer> configuredPeers, size_t most, kj
 }
 
 kj::Array<TrustedPeer> TrustKeeper::merged() const {
-  return merge(configured, paired);
+  auto peers = merge(configured, paired);
+  endGraces(peers, timer.now());
+  return peers;
+}
+
+// The file says until when by the calendar; from here on the timer counts.
+void TrustKeeper::resolveGraces() {
+  for (auto& peer : paired) {
+    KJ_IF_MAYBE (p, peer.previous) p->until = timer.now() + (p->untilUtc - calendar.now());
+  }
+  endGraces(paired, timer.now());
 }
 
 void TrustKeeper::checkSize(kj::ArrayPtr<const TrustedPeer> peers) const {
@@ -88,6 +100,36 @@ void TrustKeeper::add(kj::StringPtr name, PublicIdentity identity, kj::Maybe<Soc
   added.paired = true;
   added.address = address;
   storePaired(peers.releaseAsArray());
+}
+
+TrustKeeper::Rekeyed TrustKeeper::rekey(kj::StringPtr wanted, PublicIdentity next, kj::Date until) {
+  auto left = until - calendar.now();
+  if (left <= 0 * kj::SECONDS) return Rekeyed::OVER;
+  auto isWanted = [&](const TrustedPeer& peer) { return peer.name == wanted || peer.find(wanted) != nullptr; };
+  auto table = merged();
+  bool found = false;
+  for (auto& peer : table) {
+    if (isWanted(peer)) {
+      if (!peer.paired) return Rekeyed::CONFIGURED;
+      if (peer.identity.deviceId == next.deviceId) return Rekeyed::SAME_KEY;
+      found = true;
+    } else if (peer.find(next.deviceId) != nullptr) {
+      return Rekeyed::DEVICE_KNOWN;
+    }
+  }
+  if (!found) return Rekeyed::UNKNOWN;
+  auto peers = KJ_MAP(peer, paired) {
+    return peer.clone();
+  };
+  endGraces(peers, timer.now());
+  for (auto& peer : peers) {
+    if (!isWanted(peer)) continue;
+    peer.previous = PreviousIdentity{kj::mv(peer.identity), timer.now() + left, until};
+    peer.identity = kj::mv(next);
+    break;
+  }
+  storePaired(kj::mv(peers));
+  return Rekeyed::DONE;
 }
 
 TrustKeeper::Removed TrustKeeper::remove(kj::StringPtr wanted) {

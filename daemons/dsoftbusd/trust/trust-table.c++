@@ -35,7 +35,7 @@ bool TrustedPeer::accepts(const PublicIdentity& proven) const {
 
 TrustedPeer TrustedPeer::clone() const {
   auto copy = TrustedPeer{kj::str(name), identity.clone(), dial, address, nullptr, paired};
-  KJ_IF_MAYBE (p, previous) copy.previous = PreviousIdentity{p->identity.clone(), p->until};
+  KJ_IF_MAYBE (p, previous) copy.previous = PreviousIdentity{p->identity.clone(), p->until, p->untilUtc};
   return copy;
 }
 

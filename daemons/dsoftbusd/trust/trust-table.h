@@ -16,7 +16,8 @@ namespace nexus {
 // What a peer was known by before it changed its key.
 struct PreviousIdentity {
   PublicIdentity identity;
-  kj::TimePoint until;  // accepted before this, refused from then on
+  kj::TimePoint until;                 // accepted before this, refused from then on
+  kj::Date untilUtc = kj::UNIX_EPOCH;  // the same as people wrote it, for a file; until alone counts
 };
 
 struct TrustedPeer {

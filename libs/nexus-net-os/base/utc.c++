@@ -7,6 +7,7 @@ namespace nexus {
 
 namespace {
 
+constexpr kj::uint LAST_YEAR = 2261;  // the last that 2^63 nanoseconds since 1970 hold whole
 constexpr auto PATTERN = "dddd-dd-ddTdd:dd:ddZ"_kj;
 
 // The decimal number at [from, from + digits).
@@ -61,7 +62,8 @@ kj::Maybe<kj::Date> tryParseUtc(kj::StringPtr text) {
   }
   auto year = number(text, 0, 4), month = number(text, 5, 2), day = number(text, 8, 2);
   auto hour = number(text, 11, 2), minute = number(text, 14, 2), second = number(text, 17, 2);
-  if (year < 1970 || month < 1 || month > 12 || day < 1 || day > daysIn(month, year)) return nullptr;
+  if (year < 1970 || year > LAST_YEAR || month < 1 || month > 12 || day < 1 || day > daysIn(month, year))
+    return nullptr;
   if (hour > 23 || minute > 59 || second > 59) return nullptr;
   int64_t days = day - 1;
   for (kj::uint y = 1970; y < year; y++) days += isLeap(y) ? 366 : 365;

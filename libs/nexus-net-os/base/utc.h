@@ -8,7 +8,8 @@ namespace nexus {
 // "2026-11-20T14:05:06.789Z": always milliseconds, cut, not rounded. For years 0 to 9999.
 kj::String utcText(kj::Date date);
 
-// "2026-12-01T00:00:00Z": whole seconds, nothing else. Null for anything else, impossible dates too, and before 1970.
+// "2026-12-01T00:00:00Z": whole seconds, nothing else. Null for anything else, impossible dates too, and
+// outside 1970 to 2261.
 kj::Maybe<kj::Date> tryParseUtc(kj::StringPtr text);
 
 // The form that tryParseUtc() reads, cut to the second.
