@@ -32,6 +32,10 @@ interface DSoftBus {
   # streams come from the registration. name and priority as in PeerSession.openStream. OVERLOADED beyond 32 registrations of a client or
   # 256 of all.
 
+  streams @7 (peer :Text) -> (outcome :Outcome, streams :List(StreamInfo), name :Text);
+  # The streams of the session with that peer as they are now, whoever opened them, by rising id: at most 128. peer: name or device id.
+  # name: the peer's in the trust table. unreachable: there is no session at the moment. Asks only; waits for nothing.
+
   enum Outcome {
     ok @0;
     unknownPeer @1;
@@ -62,6 +66,40 @@ struct PeerInfo {
   services @6 :List(Text);
   link @7 :Text;
   # The name of the link over which it was heard last.
+}
+
+struct StreamInfo {
+  # One stream of a session, as this end of it sees it. Never a byte of what it carries.
+
+  id @0 :UInt32;
+  name @1 :Text;
+  priority @2 :UInt8;
+  # 0 is served first, 7 last.
+  openedHere @3 :Bool;
+  taken @4 :Bool;
+  # By the peer; always, of one that the peer opened.
+  state @5 :State;
+  sendCredit @6 :UInt64;
+  # Bytes that the peer lets this end send at the moment.
+  receiveCredit @7 :UInt64;
+  # Bytes that this end lets the peer send.
+  sendWaiting @8 :UInt64;
+  # Bytes that a program here wrote and that are not out yet, for want of credit or of a turn.
+  receiveWaiting @9 :UInt64;
+  # Bytes that arrived and that no program here has read.
+  sent @10 :UInt64;
+  received @11 :UInt64;
+  # Bytes since it was opened.
+
+  enum State {
+    open @0;
+    halfClosedLocal @1;
+    # This end has closed, the peer may still send.
+    halfClosedRemote @2;
+    closed @3;
+    # Both ends have; something still waits to be sent or read.
+    reset @4;
+  }
 }
 
 enum SessionState {
@@ -195,6 +233,7 @@ struct AuditRecord {
 
 struct PolicyExplanation {
   allowed @0 :Bool;
+  # By the policy. Means nothing when the reason is event.
   reason @1 :PolicyReason;
   rule @2 :Rule;
   # Of reason rule: the first one that matches.
@@ -229,6 +268,11 @@ enum PolicyReason {
   # The service keeps that operation to its own node, whatever a rule says.
   otherCheck @5;
   # Of explainAudit: something else than the policy refused the call (its verdict says what).
+  event @6;
+  # Of explainAudit: the record is about no call, so nothing was allowed or denied: a pairing, a revocation, a refused connection or
+  # announcement, a change of this node's configuration.
+  failedLater @7;
+  # Of explainAudit: a rule allowed the call, and it came to nothing all the same (its verdict says why).
 }
 
 enum DryRunVerdict {

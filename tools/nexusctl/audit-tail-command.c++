@@ -3,17 +3,11 @@
 #include <CLI/CLI.hpp>
 
 #include "daemons/dsoftbusd/remote/call-status.h"
-#include "libs/nexus-net-os/base/utc.h"
+#include "tools/nexusctl/audit-time.h"
 
 namespace nexus::ctl {
 
 namespace {
-
-// As the audit file writes it; empty when the daemon does not tell.
-kj::String whenMade(idl::AuditRecord::Reader record) {
-  if (record.getUtcMs() == 0) return kj::String();
-  return utcText(kj::UNIX_EPOCH + record.getUtcMs() * kj::MILLISECONDS);
-}
 
 class AuditTailCommand final : public Command {
  public:
@@ -39,7 +33,7 @@ class AuditTailCommand final : public Command {
       auto orDash = [](kj::StringPtr text) { return text.size() > 0 ? text : "-"_kj; };
       auto dryRun = record.getDryRun() == idl::DryRunVerdict::SAME ? ""_kj : dryRunName(record.getDryRun());
       kj::StringPtr note = record.getChange().size() > 0 ? record.getChange() : capnp::Text::Reader(dryRun);
-      auto time = whenMade(record);
+      auto time = auditTime(record);
       table.add(row(record.getId(), orDash(time), statusName(record.getVerdict()), orDash(record.getPeer()),
                     orDash(record.getService()), orDash(record.getOperation()), record.getRequestBytes(),
                     record.getRepeats(), note));

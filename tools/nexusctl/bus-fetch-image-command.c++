@@ -6,13 +6,11 @@
 
 #include "daemons/dsoftbusd/remote/image-fetch.h"
 #include "daemons/dsoftbusd/remote/mux-stream-input.h"
-#include "tools/nexusctl/session-refusal.h"
+#include "tools/nexusctl/peer-call.h"
 
 namespace nexus::ctl {
 
 namespace {
-
-using Outcome = idl::PeerSession::StreamOutcome;
 
 constexpr kj::byte BULK_PRIORITY = 6;  // other streams of the session go first
 
@@ -49,25 +47,6 @@ kj::OneOf<kj::Own<FileSink>, Report> openSink(kj::StringPtr path) {
                         "Name a file in a folder that exists and that you may write to.");
   }
   return kj::mv(sink);
-}
-
-kj::Maybe<Report> refusal(Outcome outcome, uint64_t auditId, kj::StringPtr peer) {
-  switch (outcome) {
-    case Outcome::OK:
-      return nullptr;
-    case Outcome::DENIED:
-      return failure(Exit::DENIED, kj::str("\"", peer, "\" does not let this node fetch its image."),
-                     kj::str("There, see why: nexusctl policy explain --audit ", auditId, "."));
-    case Outcome::TOO_MANY_STREAMS:
-      return failure(Exit::OTHER, kj::str("The session with \"", peer, "\" has no room for another stream."),
-                     "Try again later.");
-    case Outcome::DUPLICATE_NAME:
-    case Outcome::NOT_ACCEPTED:
-    case Outcome::RESET:
-    case Outcome::NOT_TRUSTED:
-      return failure(Exit::OTHER, kj::str("\"", peer, "\" gave the stream up at once."), "Try again.");
-  }
-  return failure(Exit::UNSUPPORTED, "The daemon answered with an outcome that this nexusctl does not know.");
 }
 
 class BusFetchImageCommand final : public Command {
@@ -110,19 +89,15 @@ class BusFetchImageCommand final : public Command {
   std::string peer, out;
 
   kj::Promise<Opened> open(Context& context) {
-    auto bus = openBus(context);
-    KJ_IF_MAYBE (closed, bus.tryGet<Report>()) co_return kj::mv(*closed);
-    auto request = bus.get<idl::DSoftBus::Client>().sessionRequest();
-    request.setPeer(peer.c_str());
-    auto response = co_await request.send();
-    auto unreachable = sessionRefusal(response.getOutcome(), peer.c_str());
-    KJ_IF_MAYBE (report, unreachable) co_return kj::mv(*report);
-    auto opening = response.getSession().openStreamRequest();
+    auto session = co_await openPeer(context, peer.c_str());
+    KJ_IF_MAYBE (report, session.tryGet<Report>()) co_return kj::mv(*report);
+    auto opening = session.get<idl::PeerSession::Client>().openStreamRequest();
     auto moment = (context.doors.timer().now() - kj::origin<kj::TimePoint>()) / kj::NANOSECONDS;
     opening.setName(kj::str("svc:bundlemgrd/fetch-image#", moment));
     opening.setPriority(BULK_PRIORITY);
     auto stream = co_await opening.send();
-    auto refused = refusal(stream.getOutcome(), stream.getAuditId(), peer.c_str());
+    auto refused = streamRefusal(stream.getOutcome(), stream.getAuditId(), peer.c_str(),
+                                 kj::str('"', peer.c_str(), "\" does not let this node fetch its image."));
     KJ_IF_MAYBE (report, refused) co_return kj::mv(*report);
     co_return stream.getStream();
   }

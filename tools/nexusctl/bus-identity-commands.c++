@@ -177,10 +177,14 @@ class BusRotateCommand final : public Command {
     report.json.set("file", clean(next)).set("name", name.c_str()).set("deviceId", young.deviceId);
     report.json.set("staticKey", toHex(young.staticKey)).set("previousDeviceId", old.deviceId);
     report.json.set("previousUntil", until.c_str()).set("toml", entry);
-    report.text =
-        kj::str("# The new key is in ", clean(next), ". On every peer, in place of its entry of this node:\n", entry,
-                "# and there: nexusctl policy reload. When all have it: put the new file in the place of the old\n",
-                "# one and start dsoftbusd again, before ", until.c_str(), ".\n");
+    auto rekey = kj::str("nexusctl bus rekey ", name.c_str(), " --device-id ", young.deviceId, " --static-key ",
+                         toHex(young.staticKey), " --until ", until.c_str());
+    report.text = kj::str(
+        "# The new key is in ", clean(next), ". On every peer, in place of its entry of this node:\n", entry,
+        "# and there: nexusctl policy reload. On a peer that this node was paired with, instead:\n", rekey,
+        "\n# When all have it: put the new file in the place of the old one and start dsoftbusd again, before\n# ",
+        until.c_str(), ".\n");
+    report.json.set("rekey", kj::mv(rekey));
     return report;
   }
 };

@@ -81,6 +81,111 @@ TEST_CASE("two people see the same digits, say yes, and the nodes trust each oth
   CHECK_FALSE(contains(f.alice.run("bus trusted").out, "node-b"));
 }
 
+// node-a and node-b are paired; node-b is about to change its key.
+struct RekeyFixture : Fixture {
+  PublicIdentity before = DeviceIdentity::forTest("node-b").publicIdentity();
+  PublicIdentity next = DeviceIdentity::forTest("node-b2").publicIdentity();
+
+  RekeyFixture() {
+    auto done = pair("yes", "yes");
+    KJ_ASSERT(done.alice.exit == Exit::OK && done.bob.exit == Exit::OK);
+    sim.advance(10 * kj::SECONDS);
+    KJ_ASSERT(a->state("node-b") == idl::SessionState::READY);
+  }
+
+  Result rekey(kj::StringPtr peer, const PublicIdentity& to, kj::StringPtr until) {
+    return alice.run(kj::str("bus rekey ", peer, " --device-id ", to.deviceId, " --static-key ", toHex(to.staticKey),
+                             " --until ", until));
+  }
+  void restartAs(SimBusNode& node, kj::StringPtr name, kj::StringPtr key) {
+    node.stop();
+    node.configure(kj::str("[dsoftbusd]\nnodeName = \"", name, "\"\nallowTestIdentity = true\ntestIdentity = \"", key,
+                           "\"\ntrustFile = \"/state/paired\"\n"));
+    node.start();
+    sim.advance(20 * kj::SECONDS);
+  }
+  bool inSession() { return a->state("node-b") == idl::SessionState::READY; }
+};
+
+TEST_CASE("a paired node changes its key within a grace, over restarts of both, and the old key ends with it") {
+  RekeyFixture f;
+  auto live = KJ_ASSERT_NONNULL(f.a->daemon().sessions().findLink("node-b")).session();
+  auto done = f.rekey("node-b", f.next, "2026-11-20T12:05:00Z");
+  CHECK(done.exit == Exit::OK);
+  CHECK(contains(done.out,
+                 "node-b may use its next key from now on, and the one that it has until 2026-11-20T12:05:00Z."));
+  CHECK_FALSE(KJ_ASSERT_NONNULL(live)->hasEnded());
+  live = nullptr;
+  auto listed = f.alice.run("bus trusted");
+  CHECK(contains(listed.out, f.next.deviceId.cStr()));
+  CHECK(contains(listed.out, kj::str(f.before.deviceId.slice(0, 8), ".. for 4m").cStr()));
+
+  // node-a crashes before node-b has changed: both keys are accepted by the next process, for what is left.
+  f.restartAs(*f.a, "node-a", "node-a");
+  CHECK(f.inSession());
+  f.restartAs(*f.b, "node-b", "node-b2");
+  CHECK(f.inSession());
+  CHECK(KJ_ASSERT_NONNULL(f.a->daemon().sessions().findLink("node-b")).knownAs().deviceId == f.next.deviceId);
+
+  f.sim.advance(5 * kj::MINUTES);
+  CHECK(f.inSession());
+  CHECK(f.a->daemon().trusted().all()[0].previous == nullptr);
+  f.restartAs(*f.b, "node-b", "node-b");
+  CHECK_FALSE(f.inSession());
+  f.restartAs(*f.a, "node-a", "node-a");
+  CHECK_FALSE(f.inSession());
+}
+
+TEST_CASE("a paired node that has not changed its key when its grace is over loses its session, with a record") {
+  RekeyFixture f;
+  REQUIRE(f.rekey("node-b", f.next, "2026-11-20T12:01:00Z").exit == Exit::OK);
+  f.sim.advance(60 * kj::SECONDS);
+  CHECK_FALSE(f.inSession());
+  kj::Vector<kj::String> events;
+  f.a->daemon().audit().forEachAfter(0, [&](const AuditEntry& e) { events.add(kj::str(e.peer, ' ', e.operation)); });
+  auto told = kj::strArray(events, ", ");
+  CHECK(contains(told, "node-b pair, node-b rekey, node-b revoke"));
+}
+
+TEST_CASE("revocation in the middle of a grace ends both keys, also for the next process") {
+  RekeyFixture f;
+  REQUIRE(f.rekey("node-b", f.next, "2026-11-20T13:00:00Z").exit == Exit::OK);
+  CHECK(f.alice.run("bus unpair node-b").exit == Exit::OK);
+  f.sim.advance(20 * kj::SECONDS);
+  CHECK(f.a->daemon().sessions().findLink("node-b") == nullptr);
+  for (auto key : {"node-b2", "node-b"}) {
+    f.restartAs(*f.b, "node-b", key);
+    f.restartAs(*f.a, "node-a", "node-a");
+    CHECK(f.a->daemon().trusted().all().size() == 0);
+    CHECK(f.b->state("node-a") == idl::SessionState::REFUSED);
+  }
+}
+
+TEST_CASE("what stands in the way of a new key is a sentence, and nothing is changed") {
+  RekeyFixture f;
+  auto until = "2026-11-20T13:00:00Z"_kj;
+  CHECK(f.rekey("node-q", f.next, until).exit == Exit::NOT_FOUND);
+  CHECK(contains(f.rekey("node-b", f.before, until).err, "is the key of \"node-b\" already"));
+  auto past = f.rekey("node-b", f.next, "2026-11-20T11:00:00Z");
+  CHECK(past.exit == Exit::USAGE);
+  CHECK(contains(past.err, "is no time to come; here it is 2026-11-20T12:00:"));
+  CHECK(f.rekey("node-b", f.next, "tomorrow").exit == Exit::USAGE);
+  CHECK(f.alice.run(kj::str("bus rekey node-b --device-id 12 --static-key 34 --until ", until)).exit == Exit::USAGE);
+  f.a->paired.full = true;
+  auto full = f.rekey("node-b", f.next, until);
+  CHECK(full.exit == Exit::OTHER);
+  CHECK(contains(full.err, "nothing was changed"));
+  CHECK(f.a->daemon().trusted().all()[0].identity.deviceId == f.before.deviceId);
+}
+
+TEST_CASE("a configured node gets its next key in the file, and is told so") {
+  auto next = DeviceIdentity::forTest("node-b2").publicIdentity();
+  Fixture configured("[[dsoftbusd.trust]]\nname = \"fixed\"\ntestIdentity = \"x\"\n");
+  auto entry = configured.alice.run(kj::str("bus rekey fixed --device-id ", next.deviceId, " --static-key ",
+                                            toHex(next.staticKey), " --until 2026-11-20T13:00:00Z"));
+  CHECK(contains(entry.err, "nexusctl policy reload"));
+}
+
 TEST_CASE("a no, and the end of the input, are no; both people hear it") {
   Fixture f;
   auto done = f.pair("yes", "no");

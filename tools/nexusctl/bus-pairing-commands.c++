@@ -4,6 +4,7 @@
 #include <string>
 
 #include "idl/bus-trust.capnp.h"
+#include "libs/nexus-net-os/base/utc.h"
 #include "libs/nexus-net-os/net/ip-address.h"
 
 namespace nexus::ctl {
@@ -174,6 +175,79 @@ class BusUnpairCommand final : public Command {
   std::string peer;
 };
 
+class BusRekeyCommand final : public Command {
+ public:
+  kj::StringPtr path() const override { return "bus rekey"_kj; }
+  kj::StringPtr about() const override {
+    return "give a paired node its next key, and accept the one it has until a time"_kj;
+  }
+  kj::StringPtr example() const override {
+    return "node-b --device-id HEX --static-key HEX --until 2026-12-01T00:00:00Z"_kj;
+  }
+
+  void declare(CLI::App& app) override {
+    app.add_option("PEER", peer, "name in the trust table, or device id")->required();
+    app.add_option("--device-id", deviceId, "of the next key: 64 hexadecimal digits, from bus rotate there")
+        ->required();
+    app.add_option("--static-key", staticKey, "of the next key, likewise")->required();
+    app.add_option("--until", until, "until when the key that it has is accepted too: 2026-12-01T00:00:00Z, UTC")
+        ->required();
+  }
+
+  kj::Promise<Report> run(Context& context) override {
+    auto opened = openTrust(context);
+    KJ_IF_MAYBE (closed, opened.tryGet<Report>()) co_return kj::mv(*closed);
+    auto request = opened.get<idl::BusTrust::Client>().rekeyRequest();
+    request.setPeer(peer.c_str());
+    request.setDeviceId(deviceId.c_str());
+    request.setStaticKey(staticKey.c_str());
+    request.setUntil(until.c_str());
+    auto outcome = (co_await request.send()).getOutcome();
+    auto refused = refusal(outcome, utcSecondsText(context.doors.calendar().now()));
+    KJ_IF_MAYBE (report, refused) co_return kj::mv(*report);
+    Report report;
+    auto called = clean(peer.c_str());
+    report.json = document("nexus.rekey/1");
+    report.json.set("peer", called).set("deviceId", deviceId.c_str()).set("previousUntil", until.c_str());
+    report.text =
+        kj::str(called, " may use its next key from now on, and the one that it has until ", until.c_str(), ".\n");
+    co_return kj::mv(report);
+  }
+
+ private:
+  using Outcome = idl::BusTrust::RekeyOutcome;
+  std::string peer, deviceId, staticKey, until;
+
+  kj::Maybe<Report> refusal(Outcome outcome, kj::StringPtr now) {
+    auto called = kj::str('"', peer.c_str(), '"');
+    switch (outcome) {
+      case Outcome::OK:
+        return nullptr;
+      case Outcome::UNKNOWN_PEER:
+        return failure(Exit::NOT_FOUND, kj::str("No trusted peer is ", called, "."), "See: nexusctl bus trusted.");
+      case Outcome::CONFIGURED:
+        return failure(Exit::OTHER, kj::str(called, " was not paired: it stands in the configuration."),
+                       "Put the entry that bus rotate printed into the file, then: nexusctl policy reload.");
+      case Outcome::BAD_KEY:
+        return failure(Exit::USAGE, "--device-id and --static-key have 64 hexadecimal digits each.",
+                       "nexusctl bus rotate prints both, on the node whose key it is.");
+      case Outcome::SAME_KEY:
+        return failure(Exit::OTHER, kj::str("That is the key of ", called, " already."), "See: nexusctl bus trusted.");
+      case Outcome::ALREADY_TRUSTED:
+        return failure(Exit::OTHER, "That device is trusted already, under another name.",
+                       "See: nexusctl bus trusted.");
+      case Outcome::BAD_TIME:
+        return failure(Exit::USAGE,
+                       kj::str("--until: \"", until.c_str(), "\" is no time to come; here it is ", now, "."),
+                       "Write it in UTC, to the second.");
+      case Outcome::NOT_STORED:
+        return failure(Exit::OTHER, "The trust file could not be written, so nothing was changed.",
+                       "See the log of dsoftbusd; is the disk full?");
+    }
+    return failure(Exit::UNSUPPORTED, "The daemon answered with an outcome that this nexusctl does not know.");
+  }
+};
+
 class BusTrustedCommand final : public Command {
  public:
   kj::StringPtr path() const override { return "bus trusted"_kj; }
@@ -218,6 +292,10 @@ kj::Own<Command> newBusPairCommand() {
 
 kj::Own<Command> newBusUnpairCommand() {
   return kj::heap<BusUnpairCommand>();
+}
+
+kj::Own<Command> newBusRekeyCommand() {
+  return kj::heap<BusRekeyCommand>();
 }
 
 kj::Own<Command> newBusTrustedCommand() {

@@ -7,6 +7,7 @@ namespace nexus::ctl {
 
 kj::Own<Command> newBusPairCommand();
 kj::Own<Command> newBusUnpairCommand();
+kj::Own<Command> newBusRekeyCommand();
 kj::Own<Command> newBusTrustedCommand();
 
 }  // namespace nexus::ctl

@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "tools/nexusctl/session-refusal.h"
+#include "tools/nexusctl/peer-call.h"
 
 namespace nexus::ctl {
 
@@ -26,14 +26,9 @@ class BusPingCommand final : public Command {
   }
 
   kj::Promise<Report> run(Context& context) override {
-    auto opened = openBus(context);
-    KJ_IF_MAYBE (closed, opened.tryGet<Report>()) co_return kj::mv(*closed);
-    auto request = opened.get<idl::DSoftBus::Client>().sessionRequest();
-    request.setPeer(peer.c_str());
-    auto response = co_await request.send();
-    auto refused = sessionRefusal(response.getOutcome(), peer.c_str());
-    KJ_IF_MAYBE (report, refused) co_return kj::mv(*report);
-    auto session = response.getSession();
+    auto opened = co_await openPeer(context, peer.c_str());
+    KJ_IF_MAYBE (report, opened.tryGet<Report>()) co_return kj::mv(*report);
+    auto session = opened.get<idl::PeerSession::Client>();
     kj::Vector<uint64_t> roundTrips;
     for (unsigned i = 0; i < count; i++) {
       auto ping = session.pingRequest();

@@ -11,27 +11,11 @@
 #include "daemons/dsoftbusd/schema-rpc/read-schema.h"
 #include "daemons/dsoftbusd/schema-rpc/schema-file.h"
 #include "tools/nexusctl/json-answer.h"
-#include "tools/nexusctl/session-refusal.h"
+#include "tools/nexusctl/peer-call.h"
 
 namespace nexus::ctl {
 
 namespace {
-
-using Outcome = idl::PeerSession::StreamOutcome;
-
-// A failure with the audit record that explains it, at the node that refused.
-Report explained(Exit exit, kj::StringPtr sentence, kj::StringPtr remedy, uint64_t auditId) {
-  auto report = failure(exit, sentence, remedy);
-  auto error = errorJson(exit, sentence, remedy);
-  error.set("auditId", auditId);
-  report.json = document("nexus.error/1");
-  report.json.set("error", kj::mv(error));
-  return report;
-}
-
-kj::String whyThere(uint64_t auditId) {
-  return kj::str("There, see why: nexusctl policy explain --audit ", auditId, ".");
-}
 
 // The number after the last "audit id " of a refusal; null: there is none.
 kj::Maybe<uint64_t> auditIdOf(kj::StringPtr said) {
@@ -49,39 +33,18 @@ Report callFailed(const kj::Exception& exception) {
   constexpr auto REMOTE = "remote exception: "_kj;
   while (said.startsWith(REMOTE)) said = said.slice(REMOTE.size());
   KJ_IF_MAYBE (id, auditIdOf(said)) {
-    if (said.startsWith("denied: ")) return explained(Exit::DENIED, said, whyThere(*id), *id);
+    if (said.startsWith("denied: ")) return explainedFailure(Exit::DENIED, said, whyThere(*id), *id);
     switch (exception.getType()) {
       case kj::Exception::Type::UNIMPLEMENTED:
-        return explained(Exit::UNSUPPORTED, said, "The peer's schema of that service is another one.", *id);
+        return explainedFailure(Exit::UNSUPPORTED, said, "The peer's schema of that service is another one.", *id);
       case kj::Exception::Type::OVERLOADED:
       case kj::Exception::Type::DISCONNECTED:
-        return explained(Exit::OTHER, said, "Try again later.", *id);
+        return explainedFailure(Exit::OTHER, said, "Try again later.", *id);
       case kj::Exception::Type::FAILED:
-        return explained(Exit::OTHER, said, whyThere(*id), *id);
+        return explainedFailure(Exit::OTHER, said, whyThere(*id), *id);
     }
   }
   return exceptionReport(exception);
-}
-
-kj::Maybe<Report> refusal(Outcome outcome, uint64_t auditId, kj::StringPtr peer, kj::StringPtr service) {
-  switch (outcome) {
-    case Outcome::OK:
-      return nullptr;
-    case Outcome::DENIED:
-      return explained(Exit::DENIED,
-                       kj::str("denied: no rule of \"", peer, "\" lets this node call rpc:", service, "; audit id ",
-                               auditId, " there"),
-                       whyThere(auditId), auditId);
-    case Outcome::TOO_MANY_STREAMS:
-      return failure(Exit::OTHER, kj::str("The session with \"", peer, "\" has no room for another stream."),
-                     "Try again later.");
-    case Outcome::DUPLICATE_NAME:
-    case Outcome::NOT_ACCEPTED:
-    case Outcome::RESET:
-    case Outcome::NOT_TRUSTED:
-      return failure(Exit::OTHER, kj::str("\"", peer, "\" gave the stream up at once."), "Try again.");
-  }
-  return failure(Exit::UNSUPPORTED, "The daemon answered with an outcome that this nexusctl does not know.");
 }
 
 class BusRpcCommand final : public Command {
@@ -110,17 +73,12 @@ class BusRpcCommand final : public Command {
       co_return failure(Exit::USAGE, kj::str("The parameters of ", method.c_str(), " cannot be read: ", *why),
                         kj::str("Its fields: ", fields(), "."));
     }
-    auto bus = openBus(context);
-    KJ_IF_MAYBE (closed, bus.tryGet<Report>()) co_return kj::mv(*closed);
-    auto request = bus.get<idl::DSoftBus::Client>().sessionRequest();
-    request.setPeer(peer.c_str());
-    auto found = co_await request.send();
-    auto unreachable = sessionRefusal(found.getOutcome(), peer.c_str());
-    KJ_IF_MAYBE (report, unreachable) co_return kj::mv(*report);
-    auto opening = found.getSession().rpcRequest();
+    auto session = co_await openPeer(context, peer.c_str());
+    KJ_IF_MAYBE (report, session.tryGet<Report>()) co_return kj::mv(*report);
+    auto opening = session.get<idl::PeerSession::Client>().rpcRequest();
     opening.setService(service.c_str());
     auto opened = co_await opening.send();
-    auto refused = refusal(opened.getOutcome(), opened.getAuditId(), peer.c_str(), service.c_str());
+    auto refused = streamRefusal(opened.getOutcome(), opened.getAuditId(), peer.c_str(), denied(opened.getAuditId()));
     KJ_IF_MAYBE (report, refused) co_return kj::mv(*report);
     auto client = opened.getService().castAs<capnp::DynamicCapability>(schema);
     co_return co_await call(kj::mv(client), value.asReader());
@@ -131,6 +89,11 @@ class BusRpcCommand final : public Command {
   LoadedInterface loaded;
   capnp::InterfaceSchema schema;
   kj::Maybe<capnp::InterfaceSchema::Method> chosen;
+
+  kj::String denied(uint64_t auditId) {
+    return kj::str("denied: no rule of \"", peer.c_str(), "\" lets this node call rpc:", service.c_str(), "; audit id ",
+                   auditId, " there");
+  }
 
   // The interface and the method of the command line, or what is wrong with them.
   kj::Maybe<Report> choose() {

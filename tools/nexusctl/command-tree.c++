@@ -10,7 +10,11 @@
 #include "tools/nexusctl/bus-pairing-commands.h"
 #include "tools/nexusctl/bus-peers-command.h"
 #include "tools/nexusctl/bus-ping-command.h"
+#include "tools/nexusctl/bus-read-command.h"
 #include "tools/nexusctl/bus-rpc-command.h"
+#include "tools/nexusctl/bus-service-commands.h"
+#include "tools/nexusctl/bus-state-commands.h"
+#include "tools/nexusctl/bus-streams-command.h"
 #include "tools/nexusctl/policy-config-commands.h"
 #include "tools/nexusctl/policy-diff-command.h"
 #include "tools/nexusctl/policy-explain-command.h"
@@ -33,6 +37,7 @@ struct Group {
 };
 constexpr Group GROUPS[] = {
     {"bus", "the bus between nodes"},
+    {"bus state", "values that a peer shares"},
     {"audit", "what was decided about other nodes"},
     {"policy", "what other nodes may do, and why"},
 };
@@ -86,15 +91,23 @@ class Run {
         ->check(CLI::Range(1u, 3600000u))
         ->capture_default_str();
     app.footer(EXIT_CODES.cStr());
-    for (auto& group : GROUPS) app.add_subcommand(group.name, group.about)->require_subcommand(1);
+    for (auto& group : GROUPS) add(group.name, group.about).require_subcommand(1);
+  }
+
+  // A group or command under the groups that its path names.
+  CLI::App& add(const std::string& path, const std::string& about) {
+    CLI::App* parent = &app;
+    size_t from = 0;
+    for (auto space = path.find(' '); space != std::string::npos; space = path.find(' ', from)) {
+      parent = parent->get_subcommand(path.substr(from, space - from));
+      from = space + 1;
+    }
+    return *parent->add_subcommand(path.substr(from), about);
   }
 
   void place(Command& command) {
     std::string path = command.path().cStr();
-    auto space = path.find(' ');
-    CLI::App* parent = space == std::string::npos ? &app : app.get_subcommand(path.substr(0, space));
-    auto* sub =
-        parent->add_subcommand(space == std::string::npos ? path : path.substr(space + 1), command.about().cStr());
+    auto* sub = &add(path, command.about().cStr());
     command.declare(*sub);
     std::string example = "Example: nexusctl " + path;
     if (command.example().size() > 0) example += std::string(" ") + command.example().cStr();
@@ -147,12 +160,22 @@ kj::Vector<kj::Own<Command>> allCommands(Entropy& entropy) {
   commands.add(newBusPingCommand());
   commands.add(newBusFetchImageCommand());
   commands.add(newBusRpcCommand());
+  commands.add(newBusResolveCommand());
+  commands.add(newBusListCommand());
+  commands.add(newBusQueryCommand());
+  commands.add(newBusReadCommand());
+  commands.add(newBusStateGetCommand());
+  commands.add(newBusStatePutCommand());
+  commands.add(newBusStateListCommand());
+  commands.add(newBusStateDeleteCommand());
+  commands.add(newBusStreamsCommand());
   commands.add(newBusKeygenCommand(entropy));
   commands.add(newBusRotateCommand(entropy));
   commands.add(newBusIdCommand());
   commands.add(newBusTrustCommand());
   commands.add(newBusPairCommand());
   commands.add(newBusUnpairCommand());
+  commands.add(newBusRekeyCommand());
   commands.add(newBusTrustedCommand());
   commands.add(newAuditTailCommand());
   commands.add(newPolicyShowCommand());

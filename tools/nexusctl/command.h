@@ -30,7 +30,7 @@ class Command {
  public:
   virtual ~Command() noexcept(false) = default;
 
-  virtual kj::StringPtr path() const = 0;     // "bus peers": at most two words
+  virtual kj::StringPtr path() const = 0;     // "bus peers": its groups and its name
   virtual kj::StringPtr about() const = 0;    // one line
   virtual kj::StringPtr example() const = 0;  // the arguments after the path; may be empty
 

@@ -109,6 +109,61 @@ TEST_CASE("what the policy did not decide is explained as what it is, and an id 
   CHECK(contains(unknown.err, "There is no audit record 99"));
 }
 
+TEST_CASE("every kind of record is explained as what it is: an event, a refusal, or a call that failed later") {
+  LiveFixture f;
+  auto& log = f.b->daemon().audit();
+  auto explain = [&](uint64_t id) { return f.doors.run(kj::str("policy explain --audit ", id)).out; };
+  struct Event {
+    const char* name;
+    CallStatus verdict;
+    const char *head, *said;
+  };
+  for (auto& event :
+       {Event{"pair", CallStatus::OK, ": ok  peer node-q  event pair  at ", "EVENT  the peer was paired: "},
+        Event{"pair", CallStatus::TIMED_OUT, ": timed-out  peer node-q  event pair  at ",
+              "EVENT  a window for pairing closed "},
+        Event{"pair", CallStatus::UNAUTHENTICATED, ": unauthenticated  peer node-q  event pair  at ",
+              "EVENT  a pairing was refused "},
+        Event{"revoke", CallStatus::UNAUTHENTICATED, "  event revoke  at ", "EVENT  this node trusts "},
+        Event{"rekey", CallStatus::OK, ": ok  peer node-q  event rekey  at ", "EVENT  the paired peer "},
+        Event{"handshake", CallStatus::UNAUTHENTICATED, "  event handshake  at ", "EVENT  a connection "},
+        Event{"announce", CallStatus::UNAUTHENTICATED, "  event announce  at ", "EVENT  an announcement "}}) {
+    auto id = log.append("node-q", "", event.name, event.verdict, 0);
+    auto text = explain(id);
+    CAPTURE(text.cStr());
+    CHECK(contains(text, event.head));
+    CHECK(contains(text, kj::str("Z\n", event.said).cStr()));
+    CHECK_FALSE(contains(text, "DENY"));
+    CHECK_FALSE(contains(text, "service"));
+    JsonDocument document(f.doors.run(kj::str("policy explain --json --audit ", id)).out);
+    CHECK(document["allowed"].isNull());
+    CHECK(document["reason"].getString() == "event");
+  }
+  auto changed = explain(log.appendChange("reload changed: trust; policy 1", CallStatus::OK, 1));
+  CHECK(contains(changed, ": ok  configuration of this node  at "));
+  CHECK(contains(changed, "\nEVENT  this node's own configuration was changed: reload changed: trust; policy 1\n"));
+  auto refused = explain(log.appendChange("reload refused: needs a restart: sandbox", CallStatus::DENIED, 1));
+  CHECK(contains(refused, ": denied  configuration of this node  at "));
+  CHECK(contains(refused, "\nEVENT  a change of this node's own configuration was refused, and nothing was changed: "));
+
+  for (uint16_t v = 0; v < CALL_VERDICTS; v++) {
+    for (auto service : {"samgrd", "rpc:notes"}) {
+      auto verdict = CallStatus(v);
+      f.sim.advance(2 * kj::SECONDS);  // or two of one peer above its rate share a record
+      auto text = explain(log.append("node-a", service, "", verdict, 4));
+      CAPTURE(text.cStr());
+      CHECK(contains(text,
+                     kj::str(": ", statusName(verdict), "  peer node-a  service ", service, "  operation -").cStr()));
+      bool later = verdict == CallStatus::BACKEND_FAILED || verdict == CallStatus::TIMED_OUT ||
+                   verdict == CallStatus::REPLY_OVERSIZED || verdict == CallStatus::CANCELLED;
+      bool decided = verdict == CallStatus::OK || verdict == CallStatus::DENIED;
+      CHECK(contains(text, "\nALLOW  failed-later  a rule allowed it, but") == later);
+      CHECK(contains(text, "\nDENY   other-check  ") == (!later && !decided));
+      CHECK_FALSE(contains(text, "EVENT"));
+    }
+  }
+}
+
 TEST_CASE("a question has the same answer from the running daemon and from its configuration file") {
   LiveFixture f;
   for (auto service : {"samgrd", "bundlemgrd", "vaultd", "stream:app/sync"}) {
@@ -277,7 +332,7 @@ TEST_CASE("the mode is shown, begun with a candidate and ended; no call is answe
   CHECK(contains(why.out, "the candidate of the dry run would have allowed it"));
   CHECK(contains(f.doors.run("audit tail").out, "would-allow"));
   auto change = f.doors.run(kj::str("policy explain --audit ", refused.auditId - 1));
-  CHECK(contains(change.out, "no call: this node's own configuration was changed; dry run: a candidate of 2 rules"));
+  CHECK(contains(change.out, "EVENT  this node's own configuration was changed: dry run: a candidate of 2 rules"));
   CHECK(contains(f.doors.run("policy mode enforce").out, "enforce: policy 1"));
   CHECK(f.b->daemon().livePolicy().candidate() == nullptr);
   for (auto line : {"policy mode dry-run", "policy mode enforce --config x", "policy mode off"}) {

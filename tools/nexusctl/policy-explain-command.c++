@@ -4,6 +4,7 @@
 #include <string>
 
 #include "daemons/dsoftbusd/remote/call-status.h"
+#include "tools/nexusctl/audit-time.h"
 #include "tools/nexusctl/policy-source.h"
 
 namespace nexus::ctl {
@@ -12,23 +13,37 @@ namespace {
 
 Report explained(idl::PolicyExplanation::Reader explanation) {
   Report report;
-  report.json = document("nexus.explanation/1");
+  report.json = document("nexus.explanation/2");
   addExplanation(report.json, explanation);
   report.text = explanationText(explanation);
   return report;
 }
 
+// What the record is about: only what it names.
+kj::String subject(idl::AuditRecord::Reader record) {
+  if (record.getChange().size() > 0) return kj::str("configuration of this node");
+  kj::Vector<kj::String> parts;
+  auto add = [&](kj::StringPtr what, kj::StringPtr name) {
+    if (name.size() > 0) parts.add(kj::str(what, ' ', clean(name)));
+  };
+  add("peer"_kj, record.getPeer());
+  add("service"_kj, record.getService());
+  bool aboutCall = record.getService().size() > 0;
+  if (aboutCall && record.getOperation().size() == 0) parts.add(kj::str("operation -"));
+  add(aboutCall ? "operation"_kj : "event"_kj, record.getOperation());
+  return kj::strArray(parts, "  ");
+}
+
 Report explainedRecord(idl::AuditRecord::Reader record, idl::PolicyExplanation::Reader explanation) {
   auto report = explained(explanation);
+  auto time = auditTime(record);
   Json audit;
-  audit.set("id", uint64_t(record.getId())).set("verdict", statusName(record.getVerdict()));
+  audit.set("id", uint64_t(record.getId())).set("time", time).set("verdict", statusName(record.getVerdict()));
   audit.set("peer", clean(record.getPeer())).set("service", clean(record.getService()));
-  audit.set("operation", clean(record.getOperation()));
+  audit.set("operation", clean(record.getOperation())).set("change", clean(record.getChange()));
   report.json.set("audit", kj::mv(audit));
-  report.text =
-      kj::str("audit ", record.getId(), ": ", statusName(record.getVerdict()), "  peer ", clean(record.getPeer()),
-              "  service ", clean(record.getService()), "  operation ",
-              record.getOperation().size() > 0 ? clean(record.getOperation()) : kj::str("-"), '\n', report.text);
+  report.text = kj::str("audit ", record.getId(), ": ", statusName(record.getVerdict()), "  ", subject(record),
+                        time.size() > 0 ? kj::str("  at ", time) : kj::String(), '\n', report.text);
   return report;
 }
 

@@ -61,6 +61,10 @@ kj::StringPtr reasonName(idl::PolicyReason reason) {
       return "not-offered"_kj;
     case idl::PolicyReason::OTHER_CHECK:
       return "other-check"_kj;
+    case idl::PolicyReason::EVENT:
+      return "event"_kj;
+    case idl::PolicyReason::FAILED_LATER:
+      return "failed-later"_kj;
   }
   return "unknown"_kj;
 }
@@ -153,7 +157,9 @@ kj::OneOf<kj::Own<PolicySource>, Report> openPolicySource(Context& context, kj::
 
 kj::String explanationText(idl::PolicyExplanation::Reader e) {
   kj::Vector<kj::String> lines;
-  lines.add(kj::str(e.getAllowed() ? "ALLOW  " : "DENY   ", reasonName(e.getReason()), "  ", clean(e.getSentence())));
+  bool event = e.getReason() == idl::PolicyReason::EVENT;
+  auto word = event ? "EVENT  "_kj : e.getAllowed() ? "ALLOW  "_kj : "DENY   "_kj;
+  lines.add(kj::str(word, event ? kj::String() : kj::str(reasonName(e.getReason()), "  "), clean(e.getSentence())));
   if (e.hasRule()) lines.add(kj::str("  decided by  ", ruleText(e.getRule())));
   for (auto considered : e.getConsidered()) {
     lines.add(
@@ -170,7 +176,8 @@ kj::String explanationText(idl::PolicyExplanation::Reader e) {
 }
 
 void addExplanation(Json& json, idl::PolicyExplanation::Reader e) {
-  json.set("allowed", bool(e.getAllowed())).set("reason", reasonName(e.getReason()));
+  bool event = e.getReason() == idl::PolicyReason::EVENT;
+  json.set("allowed", event ? Json::null() : Json(bool(e.getAllowed()))).set("reason", reasonName(e.getReason()));
   json.set("sentence", clean(e.getSentence())).set("toAllow", cleanLines(e.getToAllow()));
   if (e.hasRule()) json.set("rule", ruleJson(e.getRule()));
   auto list = Json::array();

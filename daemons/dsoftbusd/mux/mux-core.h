@@ -65,6 +65,12 @@ class MuxCore {
   // Null when it is not in the table (any more).
   kj::Maybe<const MuxStreamCore&> find(MuxStreamId id) const;
 
+  // Calls `each` for every stream in the table, by rising id.
+  template <typename Func>
+  void forEachStream(Func&& each) const {
+    for (auto& entry : streams) each(static_cast<const MuxStreamCore&>(*entry.second));
+  }
+
   // ---- what the peer does
 
   // Null when the frame was taken. memory: if not empty, where the payload of a DATA lies; kept instead of a copy.

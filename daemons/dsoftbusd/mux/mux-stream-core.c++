@@ -206,6 +206,7 @@ kj::Maybe<MuxReject> MuxStreamCore::takeDataFault(size_t size) const {
 kj::Maybe<MuxReject> MuxStreamCore::takeData(kj::ArrayPtr<const kj::byte> payload, kj::Array<kj::byte> memory) {
   KJ_IF_MAYBE (fault, takeDataFault(payload.size())) return *fault;
   peerCredit -= payload.size();
+  receivedBytes += payload.size();
   if (released) {
     resetBehindClose();
   } else if (memory.size() > 0) {
@@ -222,6 +223,7 @@ kj::ArrayPtr<kj::byte> MuxStreamCore::tryPlace(size_t size) {
   auto place = expecting.slice(placed, placed + size);
   placed += size;
   peerCredit -= size;
+  receivedBytes += size;
   return place;
 }
 
@@ -299,12 +301,14 @@ MuxOutgoing MuxStreamCore::takeControl() {
 MuxOutgoing MuxStreamCore::takeTurn() {
   if (sendQueue.size() > 0) {
     auto piece = sendQueue.take(MUX_MAX_DATA);
+    sentBytes += piece.bytes.size();
     return {MuxData{id, piece.bytes}, kj::mv(piece.memory)};
   }
   if (offering.size() > 0 && sendCredit > 0) {
     auto piece = offering.slice(0, kj::min(offering.size(), kj::min(sendCredit, MUX_MAX_DATA)));
     offering = offering.slice(piece.size(), offering.size());
     sendCredit -= piece.size();
+    sentBytes += piece.size();
     return {MuxData{id, piece}, nullptr};
   }
   KJ_ASSERT(owesClose);

@@ -76,6 +76,8 @@ class MuxStreamCore {
   uint64_t receiveCredit() const { return peerCredit; }
   size_t sendBuffered() const { return sendQueue.size(); }
   size_t receiveBuffered() const { return receiveQueue.size() + placed; }
+  uint64_t bytesSent() const { return sentBytes; }          // payload that was handed to the session
+  uint64_t bytesReceived() const { return receivedBytes; }  // payload that arrived, read or not
 
   // ---- what our program does
 
@@ -161,6 +163,7 @@ class MuxStreamCore {
   ByteQueue receiveQueue;
   kj::ArrayPtr<kj::byte> expecting;  // the waiting reader's
   size_t placed = 0;                 // bytes at its start, which came before those in receiveQueue
+  uint64_t sentBytes = 0, receivedBytes = 0;
 
   bool owesOpen, owesAck, owesClose = false, resetAfterClose = false;
   kj::Maybe<MuxResetReason> owesRst;

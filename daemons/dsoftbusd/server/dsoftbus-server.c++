@@ -7,6 +7,7 @@
 #include "daemons/dsoftbusd/schema-rpc/rpc-import.h"
 #include "daemons/dsoftbusd/server/mux-stream-server.h"
 #include "daemons/dsoftbusd/server/peer-report.h"
+#include "daemons/dsoftbusd/server/stream-report.h"
 
 namespace nexus {
 
@@ -219,6 +220,23 @@ class DSoftBusImpl final : public idl::DSoftBus::Server {
 
   kj::Promise<void> policy(PolicyContext context) override {
     fillPolicyState(currentPolicy(), context.getResults().initState());
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> streams(StreamsContext context) override {
+    auto peer = context.getParams().getPeer();
+    auto link = bus.findLink(peer);
+    KJ_IF_MAYBE (l, link) {
+      auto session = l->session();
+      KJ_IF_MAYBE (s, session) {
+        context.getResults().setName(l->peer().name);
+        reportStreams((*s)->mux().core(), context.getResults());
+      } else {
+        context.getResults().setOutcome(idl::DSoftBus::Outcome::UNREACHABLE);
+      }
+    } else {
+      context.getResults().setOutcome(whyNoLink(peer));
+    }
     return kj::READY_NOW;
   }
 

@@ -144,20 +144,58 @@ TEST_CASE("what no rule can allow says so and gives no line") {
 }
 
 TEST_CASE("a record's verdict that is not the policy's is told as what it is") {
+  using Reason = idl::PolicyReason;
   Fixture f;
-  CHECK(f.explain(CallStatus::OK).reason == idl::PolicyReason::RULE);
-  CHECK(f.explain(CallStatus::DENIED, "bundlemgrd").reason == idl::PolicyReason::NOT_OFFERED);
-  CHECK(contains(f.explain(CallStatus::RATE_LIMITED).sentence, "ratePerSecond"));
-  CHECK(contains(f.explain(CallStatus::MALFORMED).sentence, "not a request"));
-  for (uint16_t v = uint16_t(CallStatus::MALFORMED); v <= uint16_t(CallStatus::CANCELLED); v++) {
-    CHECK(f.explain(CallStatus(v)).reason == idl::PolicyReason::OTHER_CHECK);
+  CHECK(f.explain(CallStatus::OK).reason == Reason::RULE);
+  CHECK(f.explain(CallStatus::DENIED, "bundlemgrd").reason == Reason::NOT_OFFERED);
+  struct Expected {
+    CallStatus verdict;
+    Reason reason;
+    const char *said, *saidOfCalls;
+  };
+  const Expected all[] = {
+      {CallStatus::MALFORMED, Reason::OTHER_CHECK, "not a request", "no such method"},
+      {CallStatus::OVERSIZED, Reason::OTHER_CHECK, "256 bytes", "256 KiB"},
+      {CallStatus::RATE_LIMITED, Reason::OTHER_CHECK, "ratePerSecond", "too many calls or streams"},
+      {CallStatus::BACKEND_FAILED, Reason::FAILED_LATER, "failed or is not running", "answered with a capability"},
+      {CallStatus::TIMED_OUT, Reason::FAILED_LATER, "did not answer in time", "did not answer in time"},
+      {CallStatus::UNAUTHENTICATED, Reason::OTHER_CHECK, "not in the trust table", "not in the trust table"},
+      {CallStatus::REPLY_OVERSIZED, Reason::FAILED_LATER, "longer than 512 bytes", "larger than 256 KiB"},
+      {CallStatus::CANCELLED, Reason::FAILED_LATER, "may have been done", "may have been done"},
+      {CallStatus::REFUSED, Reason::OTHER_CHECK, "not with these arguments", "not with these arguments"},
+  };
+  CHECK(std::size(all) == CALL_VERDICTS - 2);  // all but ok and denied
+  for (auto& expected : all) {
+    CAPTURE(statusName(expected.verdict).cStr());
+    auto frame = f.explain(expected.verdict);
+    auto call = f.explain(expected.verdict, "rpc:notes");
+    CHECK(contains(frame.sentence, expected.said));
+    CHECK(contains(call.sentence, expected.saidOfCalls));
+    for (auto* answer : {&frame, &call}) {
+      CHECK(answer->reason == expected.reason);
+      bool decidedBefore = contains(answer->sentence, "the policy was not asked");
+      bool allowedBefore = contains(answer->sentence, "a rule allow");
+      CHECK(decidedBefore != allowedBefore);  // each says whether it came as far as the policy
+      CHECK(answer->allowed() == (expected.reason == Reason::FAILED_LATER));
+    }
   }
   // A name as long as the record keeps may have been longer.
   auto longest = f.explain(CallStatus::DENIED, kj::str("stream:", kj::repeat('a', AuditLog::MAX_TEXT - 7)));
   CHECK(contains(longest.sentence, "ask with the whole name"));
 }
 
-TEST_CASE("a record about a peer, and not about a call, says what happened to it") {
+TEST_CASE("a record that stands for more calls says for how many") {
+  Fixture f;
+  AuditEntry entry;
+  entry.peer = kj::str("node-b");
+  entry.service = kj::str("samgrd");
+  entry.verdict = CallStatus::RATE_LIMITED;
+  CHECK_FALSE(contains(explainDecision(f.table(), entry).sentence, "more of its calls"));
+  entry.repeats = 17;
+  CHECK(contains(explainDecision(f.table(), entry).sentence, "17 more of its calls within a second"));
+}
+
+TEST_CASE("a record about a peer, and not about a call, says what happened and speaks of no decision") {
   Fixture f;
   auto explain = [&](kj::StringPtr operation, CallStatus verdict) {
     AuditEntry entry;
@@ -165,14 +203,16 @@ TEST_CASE("a record about a peer, and not about a call, says what happened to it
     entry.operation = kj::str(operation);
     entry.verdict = verdict;
     auto answer = explainDecision(f.table(), entry);
-    CHECK(answer.reason == idl::PolicyReason::OTHER_CHECK);
-    CHECK(answer.sentence.startsWith("no call: "));
+    CHECK(answer.reason == idl::PolicyReason::EVENT);
+    CHECK(answer.toAllow == "");
+    CHECK_FALSE(answer.allowed());
     return kj::mv(answer.sentence);
   };
   CHECK(contains(explain("revoke", CallStatus::UNAUTHENTICATED), "ended what was open"));
   CHECK(contains(explain("pair", CallStatus::OK), "was paired"));
   CHECK(contains(explain("pair", CallStatus::TIMED_OUT), "closed before both people"));
   CHECK(contains(explain("pair", CallStatus::UNAUTHENTICATED), "broke off"));
+  CHECK(contains(explain("rekey", CallStatus::OK), "was given another key"));
   CHECK(contains(explain("handshake", CallStatus::UNAUTHENTICATED), "connection was refused"));
   CHECK(contains(explain("announce", CallStatus::UNAUTHENTICATED), "another static key"));
 }
@@ -181,12 +221,33 @@ TEST_CASE("a record of a change of the configuration says whether it came to be"
   Fixture f;
   AuditEntry entry;
   entry.change = kj::str("reload changed: policy; policy 2");
-  CHECK(explainDecision(f.table(), entry).sentence ==
-        "no call: this node's own configuration was changed; reload changed: policy; policy 2");
+  auto changed = explainDecision(f.table(), entry);
+  CHECK(changed.reason == idl::PolicyReason::EVENT);
+  CHECK(changed.sentence == "this node's own configuration was changed: reload changed: policy; policy 2");
   entry.change = kj::str("reload refused: needs a restart: sessionPort");
   entry.verdict = CallStatus::DENIED;
-  auto refused = explainDecision(f.table(), entry).sentence;
-  CHECK(contains(refused, "was refused, and nothing was; reload refused: needs a restart"));
+  auto refused = explainDecision(f.table(), entry);
+  CHECK(refused.reason == idl::PolicyReason::EVENT);
+  CHECK(contains(refused.sentence, "was refused, and nothing was changed: reload refused: needs a restart"));
+}
+
+TEST_CASE("a record of an older policy says what decided then and what is said now, each by its number") {
+  Fixture f;
+  LivePolicy live(cloneRules(f.rules));
+  live.enforce(cloneRules(f.rules));
+  auto table = f.table();
+  table.live = live;
+  AuditEntry entry;
+  entry.peer = kj::str("node-b");
+  entry.service = kj::str("samgrd");
+  entry.operation = kj::str("resolve-status");
+  entry.verdict = CallStatus::DENIED;
+  entry.policy.generation = 1;
+  auto answer = explainDecision(table, entry);
+  CHECK(answer.allowed());
+  CHECK(answer.sentence.startsWith("policy 1 decided this call (denied); asked again, policy 2 says: rule 0 names"));
+  entry.policy.generation = 2;
+  CHECK(explainDecision(table, entry).sentence.startsWith("rule 0 names"));
 }
 
 TEST_CASE("the schema's form carries the rules themselves") {

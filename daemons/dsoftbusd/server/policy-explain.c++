@@ -135,17 +135,18 @@ kj::StringPtr verdictSentence(CallStatus verdict) {
     case CallStatus::RATE_LIMITED:
       return "the peer called more often than ratePerSecond and rateBurst allow; the policy was not asked"_kj;
     case CallStatus::BACKEND_FAILED:
-      return "the policy allowed it, but the service failed or is not running"_kj;
+      return "a rule allowed it, but the service failed or is not running"_kj;
     case CallStatus::TIMED_OUT:
-      return "the policy allowed it, but the service did not answer in time"_kj;
+      return "a rule allowed it, but the service did not answer in time"_kj;
     case CallStatus::UNAUTHENTICATED:
       return "the caller's key is not in the trust table; the policy was not asked"_kj;
     case CallStatus::REPLY_OVERSIZED:
-      return "the policy allowed it, but the reply is longer than 512 bytes"_kj;
+      return "a rule allowed it, but the reply is longer than 512 bytes"_kj;
     case CallStatus::CANCELLED:
-      return "the policy allowed it, but the caller's session ended before the answer"_kj;
+      return "a rule allowed it, but the caller's session ended before the answer; it may have been done"_kj;
     case CallStatus::REFUSED:
-      return "the policy allowed it, but its arguments go beyond what other nodes may ask; the reply said which"_kj;
+      return "a rule allows the operation, but not with these arguments: they go beyond what any other node may ask of"
+             " the service; its reply said which"_kj;
   }
   return "a verdict that is not known here"_kj;
 }
@@ -161,11 +162,38 @@ kj::StringPtr callSentence(CallStatus verdict) {
       return "the peer called more often than ratePerSecond and rateBurst allow, or has too many calls or streams open;"
              " the policy was not asked"_kj;
     case CallStatus::BACKEND_FAILED:
-      return "the policy allowed it, but the service failed, is not running, or answered with a capability"_kj;
+      return "a rule allowed it, but the service failed, is not running, or answered with a capability"_kj;
     case CallStatus::REPLY_OVERSIZED:
-      return "the policy allowed it, but the answer is larger than 256 KiB"_kj;
+      return "a rule allowed it, but the answer is larger than 256 KiB"_kj;
     default:
       return verdictSentence(verdict);
+  }
+}
+
+// A call that was let pass, and came to nothing all the same.
+bool failedLater(CallStatus verdict) {
+  return verdict == CallStatus::BACKEND_FAILED || verdict == CallStatus::TIMED_OUT ||
+         verdict == CallStatus::REPLY_OVERSIZED || verdict == CallStatus::CANCELLED;
+}
+
+// Something else than the policy decided, or what came after it.
+PolicyAnswer explainVerdict(const AuditEntry& entry) {
+  bool call = entry.service.startsWith(RPC_SERVICE_PREFIX);
+  auto sentence = kj::str(call ? callSentence(entry.verdict) : verdictSentence(entry.verdict));
+  if (entry.repeats > 0) {
+    sentence = kj::str(sentence, "; ", entry.repeats, " more of its calls within a second were refused likewise");
+  }
+  return answer(failedLater(entry.verdict) ? Reason::FAILED_LATER : Reason::OTHER_CHECK, kj::mv(sentence));
+}
+
+kj::StringPtr pairingSentence(CallStatus verdict) {
+  switch (verdict) {
+    case CallStatus::OK:
+      return "the peer was paired: two people found the digits the same; what it may do is the policy's to say"_kj;
+    case CallStatus::TIMED_OUT:
+      return "a window for pairing closed before both people had said yes; nobody is trusted for it here"_kj;
+    default:
+      return "a pairing was refused or broke off; nobody is trusted for it here"_kj;
   }
 }
 
@@ -173,23 +201,21 @@ kj::StringPtr callSentence(CallStatus verdict) {
 kj::Maybe<kj::StringPtr> trustSentence(const AuditEntry& entry) {
   if (entry.service.size() > 0) return nullptr;
   if (entry.operation == "revoke") {
-    return "no call: this node trusts the peer, or the key that its session was opened by, no more, and ended what was"
-           " open to it; whom it trusts now: nexusctl bus trusted"_kj;
+    return "this node trusts the peer, or the key that its session was opened by, no more, and ended what was open to"
+           " it; whom it trusts now: nexusctl bus trusted"_kj;
   }
-  if (entry.operation == "pair") {
-    if (entry.verdict == CallStatus::OK) {
-      return "no call: the peer was paired, two people found the digits the same; what it may do is the policy's"_kj;
-    }
-    return entry.verdict == CallStatus::TIMED_OUT
-               ? "no call: a window for pairing closed before both people had said yes; nobody is trusted for it here"_kj
-               : "no call: a pairing was refused or broke off; nobody is trusted for it here"_kj;
+  if (entry.operation == "pair") return pairingSentence(entry.verdict);
+  if (entry.operation == "rekey") {
+    return "the paired peer was given another key here; the one that it had is accepted until the time that was said:"
+           " nexusctl bus trusted"_kj;
   }
   if (entry.operation == "handshake") {
-    return "no call: a connection was refused; its key is not in the trust table, or its proof of identity is wrong"_kj;
+    return "a connection was refused: the key at its other end is not the one that the trust table has, or its proof of"
+           " identity is wrong; whom this node trusts: nexusctl bus trusted"_kj;
   }
   if (entry.operation == "announce") {
-    return "no call: an announcement names another static key for the device than the trust table has; it is not"
-           " believed"_kj;
+    return "an announcement names another static key for the device than the trust table has, and was not believed;"
+           " if the peer has a new key, its entry here needs it"_kj;
   }
   return nullptr;
 }
@@ -269,30 +295,34 @@ PolicyAnswer explainPolicy(const PolicyTable& table, const PolicyQuestion& q) {
   return denied;
 }
 
+namespace {
+
+// What the table says now may be another thing than what was decided then.
+void tellOfOlderPolicy(PolicyAnswer& explained, const LivePolicy& live, const AuditEntry& entry) {
+  if (entry.policy.generation == 0 || entry.policy.generation == live.generation()) return;
+  explained.sentence = kj::str("policy ", entry.policy.generation, " decided this call (", statusName(entry.verdict),
+                               "); asked again, policy ", live.generation(), " says: ", explained.sentence);
+}
+
+}  // namespace
+
 PolicyAnswer explainDecision(const PolicyTable& table, const AuditEntry& entry) {
   if (entry.change.size() > 0) {
     bool refused = entry.verdict != CallStatus::OK;
-    return answer(Reason::OTHER_CHECK,
-                  kj::str("no call: this node's own configuration was ",
-                          refused ? "to be changed, which was refused, and nothing was; " : "changed; ", entry.change));
+    return answer(Reason::EVENT, kj::str(refused ? "a change of this node's own configuration was refused, and nothing"
+                                                   " was changed: "
+                                                 : "this node's own configuration was changed: ",
+                                         entry.change));
   }
-  KJ_IF_MAYBE (sentence, trustSentence(entry)) return answer(Reason::OTHER_CHECK, kj::str(*sentence));
-  if (entry.verdict != CallStatus::OK && entry.verdict != CallStatus::DENIED) {
-    bool call = entry.service.startsWith(RPC_SERVICE_PREFIX);
-    return answer(Reason::OTHER_CHECK, kj::str(call ? callSentence(entry.verdict) : verdictSentence(entry.verdict)));
-  }
+  KJ_IF_MAYBE (sentence, trustSentence(entry)) return answer(Reason::EVENT, kj::str(*sentence));
+  if (entry.verdict != CallStatus::OK && entry.verdict != CallStatus::DENIED) return explainVerdict(entry);
   if (entry.service.size() >= AuditLog::MAX_TEXT) {
     return answer(Reason::OTHER_CHECK,
-                  kj::str("the policy decided, but the record keeps only the first ", AuditLog::MAX_TEXT,
-                          " bytes of the service's name: ask with the whole name"));
+                  kj::str("the policy decided (", statusName(entry.verdict), "), but the record keeps only the first ",
+                          AuditLog::MAX_TEXT, " bytes of the service's name: ask with the whole name"));
   }
   auto explained = explainPolicy(table, {entry.peer, entry.service, entry.operation});
-  KJ_IF_MAYBE (live, table.live) {
-    if (entry.policy.generation != 0 && entry.policy.generation != live->generation()) {
-      explained.sentence = kj::str(explained.sentence, "; so says policy ", live->generation(),
-                                   ", but the call was decided by policy ", entry.policy.generation);
-    }
-  }
+  KJ_IF_MAYBE (live, table.live) tellOfOlderPolicy(explained, *live, entry);
   if (entry.policy.dryRun != DryRunVerdict::SAME) {
     bool would = entry.policy.dryRun == DryRunVerdict::WOULD_ALLOW;
     explained.sentence =

@@ -39,7 +39,8 @@ struct PolicyAnswer {
   kj::String sentence;
   kj::String toAllow;  // TOML; empty when no line can allow it
 
-  bool allowed() const { return reason == idl::PolicyReason::RULE; }
+  // By the policy: what came of it is another matter.
+  bool allowed() const { return reason == idl::PolicyReason::RULE || reason == idl::PolicyReason::FAILED_LATER; }
   void toIdl(const PolicyTable& table, idl::PolicyExplanation::Builder out) const;
 };
 
