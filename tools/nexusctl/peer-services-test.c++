@@ -76,10 +76,10 @@ struct Services {
         packagefsd(PackageFiles(store.root.c_str()), timer),
         statefsd(StateStore(folder.root.c_str()), timer) {
     samgrd.registerAtStart("bundlemgrd");
-    store.file("hello/1.0.0/text", "Hello.\n");
-    store.file("hello/1.2.0/text", "Hello, again.\n");
-    store.file("hello/1.2.0/raw", "\x1b[2J");
-    store.fileOf("hello/1.2.0/large", 16384);
+    store.write("hello/1.0.0/text", "Hello.\n");
+    store.write("hello/1.2.0/text", "Hello, again.\n");
+    store.write("hello/1.2.0/raw", "\x1b[2J");
+    store.writeZeros("hello/1.2.0/large", 16384);
   }
 
   SimServices clients() {
