@@ -111,6 +111,18 @@ TEST_CASE("two live nodes are paired through their sockets, have a session, and 
   CHECK(fileA.text.find(kj::str("node-b ", codeA.getDeviceId(), ' ').cStr()) != std::string::npos);
   CHECK(stored(nodes.b).text.find(kj::str("node-a ", codeB.getDeviceId(), ' ').cStr()) != std::string::npos);
 
+  // The next key of node-b, also from within the sandbox; the session goes on.
+  auto rekey = trustA.rekeyRequest();
+  rekey.setPeer("node-b");
+  rekey.setDeviceId(kj::str(kj::repeat('1', 64)));
+  rekey.setStaticKey(kj::str(kj::repeat('2', 64)));
+  rekey.setUntil("2260-12-01T00:00:00Z");
+  CHECK(nodes.wait(rekey.send()).getOutcome() == idl::BusTrust::RekeyOutcome::OK);
+  auto after = stored(nodes.a).text;
+  CHECK(after.find(" 2260-12-01T00:00:00Z\n") != std::string::npos);
+  CHECK(after.find(kj::str(" previous ", codeA.getDeviceId(), ' ').cStr()) != std::string::npos);
+  CHECK(nodes.wait(session.pingRequest().send()).getPayload().size() == 0);
+
   auto unpair = trustA.unpairRequest();
   unpair.setPeer("node-b");
   CHECK(nodes.wait(unpair.send()).getOutcome() == idl::BusTrust::UnpairOutcome::OK);

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <kj/debug.h>
 
+#include <string>
+
 namespace nexus {
 namespace {
 
@@ -31,6 +33,16 @@ TEST_CASE("a time is written in UTC, cut to the millisecond or the second") {
   CHECK(utcText(kj::UNIX_EPOCH + 951782400999999999ll * kj::NANOSECONDS) == "2000-02-29T00:00:00.999Z");
   CHECK(utcText(kj::UNIX_EPOCH - 1 * kj::MILLISECONDS) == "1969-12-31T23:59:59.999Z");
   CHECK(utcSecondsText(kj::UNIX_EPOCH + 951782400999999999ll * kj::NANOSECONDS) == "2000-02-29T00:00:00Z");
+}
+
+TEST_CASE("every day from 1970 to 2261 is written as it is read, and the days follow each other") {
+  size_t days = 0;
+  for (auto date = kj::UNIX_EPOCH; date < kj::UNIX_EPOCH + 9214646400ll * kj::SECONDS; date += 1 * kj::DAYS) {
+    auto text = utcSecondsText(date);
+    if (tryParseUtc(text) != date) FAIL(std::string(text.cStr()));
+    days++;
+  }
+  CHECK(days == 106651);
 }
 
 TEST_CASE("what is written to the second is read back") {

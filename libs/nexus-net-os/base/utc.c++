@@ -1,13 +1,13 @@
 #include "libs/nexus-net-os/base/utc.h"
 
 #include <stdio.h>
-#include <time.h>
 
 namespace nexus {
 
 namespace {
 
 constexpr kj::uint LAST_YEAR = 2261;  // the last that 2^63 nanoseconds since 1970 hold whole
+constexpr int64_t DAY_SECONDS = 86400;
 constexpr auto PATTERN = "dddd-dd-ddTdd:dd:ddZ"_kj;
 
 // The decimal number at [from, from + digits).
@@ -26,10 +26,23 @@ kj::uint daysIn(kj::uint month, kj::uint year) {
   return DAYS[month - 1] + (month == 2 && isLeap(year) ? 1 : 0);
 }
 
-struct tm partsOf(time_t seconds) {
-  struct tm parts;
-  gmtime_r(&seconds, &parts);
-  return parts;
+struct Day {
+  int64_t year;
+  kj::uint month, day;
+};
+
+// The Gregorian calendar in years that begin on 1 March, whose leap day is the last. Not gmtime_r: that reads the file
+// of the time zone at its first use, and a daemon in its sandbox is killed for it.
+Day dayOf(int64_t daysSince1970) {
+  constexpr int64_t DAYS_BEFORE = 719468, DAYS_IN_ERA = 146097;  // from 1 March of year 0; in 400 years
+  int64_t days = daysSince1970 + DAYS_BEFORE;
+  int64_t era = (days >= 0 ? days : days - (DAYS_IN_ERA - 1)) / DAYS_IN_ERA;
+  int64_t ofEra = days - era * DAYS_IN_ERA;
+  int64_t year = (ofEra - ofEra / 1460 + ofEra / 36524 - ofEra / 146096) / 365;
+  int64_t ofYear = ofEra - (365 * year + year / 4 - year / 100);
+  int64_t month = (5 * ofYear + 2) / 153;  // from March
+  auto day = kj::uint(ofYear - (153 * month + 2) / 5 + 1);
+  return {year + era * 400 + (month >= 10 ? 1 : 0), kj::uint(month < 10 ? month + 3 : month - 9), day};
 }
 
 }  // namespace
@@ -45,12 +58,15 @@ kj::String utcText(kj::Date date) {
 
 kj::String utcSecondsText(kj::Date date) {
   auto nanoseconds = (date - kj::UNIX_EPOCH) / kj::NANOSECONDS;
-  time_t seconds = nanoseconds / 1'000'000'000;
+  int64_t seconds = nanoseconds / 1'000'000'000;
   if (nanoseconds % 1'000'000'000 < 0) seconds--;
-  auto parts = partsOf(seconds);
+  int64_t days = seconds / DAY_SECONDS;
+  if (seconds % DAY_SECONDS < 0) days--;
+  auto ofDay = int(seconds - days * DAY_SECONDS);
+  auto day = dayOf(days);
   char text[40];
-  snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02dZ", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-           parts.tm_hour, parts.tm_min, parts.tm_sec);
+  snprintf(text, sizeof(text), "%04d-%02u-%02uT%02d:%02d:%02dZ", int(day.year), day.month, day.day, ofDay / 3600,
+           ofDay / 60 % 60, ofDay % 60);
   return kj::str(text);
 }
 
