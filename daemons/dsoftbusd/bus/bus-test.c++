@@ -120,6 +120,20 @@ TEST_CASE("a stranger that does not ask for anything is closed as unauthenticate
   CHECK(f.sim.run(silent->whenEnded()) == "closed by the peer: unauthenticated");
 }
 
+TEST_CASE("a stranger holds its place until it is answered, for two seconds if it says nothing") {
+  Fixture f;
+  auto silent = f.mustDial("stranger", {.greet = false});
+  auto ended = silent->whenEnded();
+  f.sim.advance(1900 * kj::MILLISECONDS);
+  CHECK(f.b->bus->counters().strangers == 1);
+  CHECK(f.b->bus->halfOpenCount() == 1);
+  CHECK_FALSE(ended.poll(f.sim.waitScope));
+  f.sim.advance(150 * kj::MILLISECONDS);
+  CHECK(ended.poll(f.sim.waitScope));
+  f.sim.advance(10 * kj::MILLISECONDS);
+  CHECK(f.b->bus->halfOpenCount() == 0);
+}
+
 TEST_CASE("a trusted program dials, pings and is denied what no rule names") {
   Fixture f;
   auto client = f.mustDial("selftest");

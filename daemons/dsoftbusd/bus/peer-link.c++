@@ -50,7 +50,8 @@ void PeerLink::takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity prove
       wake.fire();
       break;
     case Phase::DIALING:
-      if (peerIsLower) yield.fire();
+      // The peer knows nothing yet of a dial that has reached nobody: it is no competitor.
+      if (peerIsLower || currentState == State::DIALING) yield.fire();
       break;
     case Phase::RUNNING: {
       auto& session = KJ_ASSERT_NONNULL(running);

@@ -443,5 +443,50 @@ TEST_CASE("a new address is announced from at once, and another change of the co
   CHECK(f.listen(2 * kj::SECONDS).size() == 2);  // 0, 1
 }
 
+TEST_CASE("of a stream of forgeries every one is counted, and one a second is audited") {
+  Fixture f;
+  DiscoverySettings settings = Node::usual();
+  settings.table.perSecond = settings.table.burst = 10000;
+  settings.table.totalPerSecond = settings.table.totalBurst = 10000;
+  Node a(f.sim, "a", kj::arrayPtr(TRUSTS_B, 1), kj::mv(settings));
+  a.start(f.sim, f.network.manager("a"));
+  auto forged = announceOf("b");
+  forged.staticKey = announceOf("x").staticKey;
+  for (int i = 0; i < 100; i++) f.send(forged);  // in half a second
+  CHECK(a.discovery.counters().wrongKey == 100);
+  CHECK(a.audit.size() == 10);  // as many at once
+  for (int i = 0; i < 2000; i++) f.send(forged);
+  CHECK(a.discovery.counters().wrongKey == 2100);
+  CHECK(a.audit.size() >= 19);
+  CHECK(a.audit.size() <= 21);
+}
+
+TEST_CASE("a stranger that was heard is told when it becomes trusted, and who had claimed to be it is forgotten") {
+  Fixture f;
+  Node a(f.sim, "a", nullptr);
+  a.start(f.sim, f.network.manager("a"));
+  auto forged = announceOf("b");
+  forged.staticKey = announceOf("x").staticKey;
+  f.send(forged);
+  f.send(announceOf("c"));
+  f.send(announceOf("d"));
+  REQUIRE(a.discovery.peers().size() == 3);
+  static constexpr kj::StringPtr nowTrusted[] = {"b"_kj, "c"_kj};
+  a.trust = trusting(nowTrusted);
+  auto generation = a.discovery.generation();
+  a.discovery.trustChanged();
+  CHECK(a.discovery.generation() != generation);
+  CHECK(a.discovery.counters().wrongKey == 1);
+  CHECK(a.discovery.peers().peek(forged.deviceId) == nullptr);
+  CHECK(a.discovery.peers().peek(announceOf("d").deviceId) != nullptr);
+  REQUIRE(a.addresses.size() == 1);
+  CHECK(a.addresses[0].deviceId == announceOf("c").deviceId);
+  CHECK(a.addresses[0].routes[0].at == SocketAddress{X, 34567});
+  // The device itself is heard as if nobody had claimed to be it.
+  f.send(announceOf("b"));
+  REQUIRE(a.addresses.size() == 2);
+  CHECK(a.addresses[1].deviceId == announceOf("b").deviceId);
+}
+
 }  // namespace
 }  // namespace nexus

@@ -6,6 +6,7 @@
 #include <kj/vector.h>
 #include <sodium.h>
 
+#include "daemons/dsoftbusd/crypto/secret-pool.h"
 #include "daemons/dsoftbusd/noise/noise-symmetric.h"
 #include "libs/nexus-net-os/testing/fixed-entropy.h"
 
@@ -373,6 +374,18 @@ TEST_CASE("X25519 gives the keys and the shared secret of RFC 7748 section 6.1")
 
 TEST_CASE("a key of another length is refused") {
   CHECK_THROWS(NoiseKeyPair(SecretBytes(31)));
+}
+
+TEST_CASE("a finished handshake holds no secret any more: they lie in the transport keys, and go with those") {
+  auto before = secretMemoryState().slotsUsed;
+  Pair pair;
+  pair.advanceTo(3);
+  for (auto* side : {&pair.initiator, &pair.responder}) {
+    CHECK(secretMemoryState().slotsUsed > before);
+    auto transport = side->finish();
+    CHECK(transport != nullptr);
+  }
+  CHECK(secretMemoryState().slotsUsed == before);
 }
 
 }  // namespace

@@ -139,9 +139,13 @@ TEST_CASE("whatever is wrong with the file, nothing changes, and the sentence is
   refused("must not be 0");
   f.file = kj::str(HEAD_B, TRUST_A, good, "[[dsoftbusd.trust]]\nname = \"me\"\ntestIdentity = \"node-b\"\n");
   refused("is this node itself");
+  // The identity file is not opened again, and still this node knows which device it is.
+  f.file = kj::str("[dsoftbusd]\nnodeName = \"node-b\"\nallowTestIdentity = true\nidentityFile = \"/seed\"\n", TRUST_A,
+                   good, "[[dsoftbusd.trust]]\nname = \"me\"\ntestIdentity = \"node-b\"\n");
+  refused("trust entry \"me\" is this node itself");
   f.file = kj::str();
   refused("b.toml: cannot be read");
-  CHECK(f.live->counters().refused == 7);
+  CHECK(f.live->counters().refused == 8);
   CHECK(f.live->counters().reloads == 0);
 }
 

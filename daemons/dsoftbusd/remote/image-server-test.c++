@@ -36,6 +36,29 @@ class CountingSink final : public ImageSink {
   bool committed = false;
 };
 
+// Tells whether it was aborted.
+class WatchedStream final : public kj::AsyncIoStream {
+ public:
+  WatchedStream(kj::Own<kj::AsyncIoStream> inner, bool& aborted) : inner(kj::mv(inner)), aborted(aborted) {}
+  kj::Promise<size_t> tryRead(void* buffer, size_t min, size_t max) override {
+    return inner->tryRead(buffer, min, max);
+  }
+  kj::Promise<void> write(const void* buffer, size_t size) override { return inner->write(buffer, size); }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    return inner->write(pieces);
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return inner->whenWriteDisconnected(); }
+  void shutdownWrite() override { inner->shutdownWrite(); }
+  void abortRead() override {
+    aborted = true;
+    inner->abortRead();
+  }
+
+ private:
+  kj::Own<kj::AsyncIoStream> inner;
+  bool& aborted;
+};
+
 struct Fixture {
   SimClock sim;
   BundlemgrStandIn::Mode mode = BundlemgrStandIn::Mode::ANSWER;
@@ -100,13 +123,28 @@ TEST_CASE("one transfer for a peer, four in all; one more is told that the node 
   CHECK(f.fetch(6, sink).is<FetchedImage>());
 }
 
-TEST_CASE("a peer that does not read is given up after ten seconds and costs nothing any more") {
+TEST_CASE("a peer that does not read is given up after ten seconds, what it did not read is dropped") {
   Fixture f;
-  auto serving = f.serve("node-a");
+  bool aborted = false;
+  auto pipe = kj::newTwoWayPipe();
+  auto serving = f.server.serve("node-a", kj::heap<WatchedStream>(kj::mv(pipe.ends[0]), aborted));
   auto before = f.sim.timer.now();
   CHECK(f.sim.run(kj::mv(serving)) == CallStatus::TIMED_OUT);
   CHECK(f.sim.timer.now() - before == ImageServer::STALL);
   CHECK(f.server.transfersNow() == 0);
+  CHECK(aborted);
+}
+
+TEST_CASE("a transfer that went well is not aborted: what was written is still to be read") {
+  Fixture f;
+  bool aborted = false;
+  auto pipe = kj::newTwoWayPipe();
+  auto serving =
+      f.server.serve("node-a", kj::heap<WatchedStream>(kj::mv(pipe.ends[0]), aborted)).eagerlyEvaluate(nullptr);
+  CountingSink sink;
+  CHECK(f.sim.run(fetchImage(kj::mv(pipe.ends[1]), sink, f.sim.timer)).is<FetchedImage>());
+  CHECK(f.sim.run(kj::mv(serving)) == CallStatus::OK);
+  CHECK_FALSE(aborted);
 }
 
 TEST_CASE("a peer that goes away in the middle is a cancelled transfer") {

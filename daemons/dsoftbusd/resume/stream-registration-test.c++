@@ -89,6 +89,20 @@ TEST_CASE("the first stream waits for a session, and the peer accepts it by its 
   CHECK(f.totals->streamsResumed == 0);
 }
 
+TEST_CASE("whoever waits for the next stream has it as soon as the living one is over, however long that lived") {
+  Fixture f;
+  f.connect();
+  auto mine = f.mustGet();
+  auto theirs = f.accepted();
+  auto next = f.registration->next();
+  f.sim.advance(100 * kj::SECONDS);
+  CHECK_FALSE(next.poll(f.sim.waitScope));
+  theirs->abortRead();
+  f.sim.advance(10 * kj::MILLISECONDS);
+  auto second = f.accepted();
+  CHECK(next.poll(f.sim.waitScope));
+}
+
 TEST_CASE("a loss in the middle of data fails both ends and gives a fresh stream, decided and audited again") {
   Fixture f;
   f.connect();

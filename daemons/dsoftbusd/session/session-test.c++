@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <kj/debug.h>
 
+#include "daemons/dsoftbusd/mux/mux-frame.h"
 #include "daemons/dsoftbusd/session/handshake.h"
 #include "daemons/dsoftbusd/session/tap-stream.h"
 #include "libs/nexus-net-os/testing/fixed-entropy.h"
@@ -309,6 +310,44 @@ TEST_CASE("at most sixteen requests of the peer are served at once; the others w
   for (int i = 0; i < 40; i++) CHECK(f.next().is<ResponseMessage>());
   CHECK(f.handler.served == 40);
   CHECK(f.handler.most == 16);
+}
+
+TEST_CASE("sixty-four requests of the peer may be unanswered; then reading waits for an answer to leave") {
+  Fixture f;
+  f.handler.delay = 500 * kj::MILLISECONDS;
+  f.becomeLive();
+  auto request = [&](uint64_t id) { return f.peer->send(RequestMessage{id, "samgrd"_kj.asArray(), nullptr}); };
+  kj::Vector<kj::Promise<void>> sends;
+  for (uint64_t i = 0; i < 63; i++) sends.add(request(i));
+  f.say(PingMessage{100, nullptr});
+  CHECK(f.next().is<PongMessage>());
+  sends.add(request(63));
+  sends.add(f.peer->send(PingMessage{101, nullptr}));
+  auto next = f.peer->receive();
+  f.sim.advance(490 * kj::MILLISECONDS);
+  CHECK_FALSE(next.poll(f.sim.waitScope));
+  auto first = f.sim.run(kj::mv(next));
+  auto& record = first.get<RecordChannel::Message>();
+  CHECK(KJ_ASSERT_NONNULL(tryParseSessionMessage(record.type, record.body)).is<ResponseMessage>());
+  bool ponged = false;
+  for (int i = 0; i < 64; i++) ponged = f.next().is<PongMessage>() || ponged;
+  CHECK(ponged);
+  CHECK(f.handler.served == 64);
+  CHECK(f.handler.most == 16);
+}
+
+TEST_CASE("a peer that sends nothing but records of streams is heard") {
+  Fixture f;
+  f.becomeLive();
+  auto draining = f.drain().eagerlyEvaluate(nullptr);
+  for (uint32_t i = 0; i < 10; i++) {
+    auto open = encodeMuxFrame(MuxOpen{1 + 2 * i, 4, "nobody-offers-this"_kj.asArray()});
+    f.sim.run(f.peer->sendRecord(open.type, open.body));
+    f.sim.advance(2 * kj::SECONDS);
+    CHECK_FALSE(f.session->hasEnded());
+  }
+  f.sim.advance(10 * kj::SECONDS);
+  CHECK(f.session->hasEnded());
 }
 
 TEST_CASE("a request that is being served when the session ends is cancelled") {
