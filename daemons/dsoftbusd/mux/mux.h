@@ -20,7 +20,8 @@ namespace nexus {
 // One end of a named stream.
 //   read, tryRead      DISCONNECTED when the stream was reset or the session ended before the peer's end of it arrived;
 //                      what arrived whole can be read out all the same. One caller at a time.
-//   write              until every byte is within the bounds of what may wait. DISCONNECTED as above, FAILED after
+//   write              until every byte is within the bounds of what may wait; of a piece of more than Mux::MAX_BATCH
+//                      bytes, which is not copied, until all of it was sealed. DISCONNECTED as above, FAILED after
 //                      shutdownWrite. One caller at a time.
 //   shutdownWrite      half-close: the peer reads to the end, this end still reads. Nothing when it has ended.
 //   abortRead          a reset: both directions, at once, what waits is dropped.
