@@ -32,6 +32,9 @@ kj::Promise<void> RecordChannel::sendRecord(uint8_t type, kj::ArrayPtr<const kj:
 }
 
 void RecordChannel::putRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> rest) {
+  KJ_IF_MAYBE (why, sendingFailure) {
+    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "an earlier write of the session failed", *why));
+  }
   auto now = timer.now();
   size_t size = sender.sealedSize(head.size() + rest.size(), now);
   auto memory = spaceFor(size);
@@ -40,7 +43,13 @@ void RecordChannel::putRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head, k
   }
   if (next == nullptr) {
     next = kj::heap<Batch>();
-    written = writes.wrap(written.addBranch().then([this] { return writeNext(); })).fork();
+    written = writes
+                  .wrap(written.addBranch().then([this] { return writeNext(); }).catch_([this](kj::Exception&& why) {
+                    sendingFails(why);
+                    kj::throwFatalException(
+                        KJ_EXCEPTION(DISCONNECTED, "a write of the session failed", why.getDescription()));
+                  }))
+                  .fork();
   }
   KJ_ASSERT_NONNULL(next)->add(SealedRecord{kj::mv(memory), size});
 }
@@ -71,6 +80,19 @@ kj::Promise<void> RecordChannel::writeNext() {
   };
   auto promise = pieces.size() == 1 ? stream->write(pieces[0].begin(), pieces[0].size()) : stream->write(pieces);
   return promise.then([this, pieces = kj::mv(pieces), batch = kj::mv(batch)]() mutable { recycle(*batch); });
+}
+
+void RecordChannel::sendingFails(const kj::Exception& why) {
+  next = nullptr;
+  spares.clear();
+  if (sendingFailure != nullptr) return;
+  sendingFailure = kj::str(why.getDescription());
+  sendingFailed.fire();
+}
+
+kj::Promise<kj::String> RecordChannel::whenSendingFails() {
+  while (sendingFailure == nullptr) co_await sendingFailed.wait();
+  co_return kj::str(KJ_ASSERT_NONNULL(sendingFailure));
 }
 
 kj::Promise<RecordChannel::Received> RecordChannel::receive() {

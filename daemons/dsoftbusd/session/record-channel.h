@@ -8,6 +8,7 @@
 #include "daemons/dsoftbusd/noise/noise-xk.h"
 #include "daemons/dsoftbusd/noise/record.h"
 #include "daemons/dsoftbusd/session/session-message.h"
+#include "daemons/dsoftbusd/session/signal.h"
 
 namespace nexus {
 
@@ -21,16 +22,19 @@ class RecordChannel {
 
   // Seals at once and writes after everything sent before; what is sealed while a write is under way goes in the next
   // one, together. The write goes on even when the promise is dropped, for as long as the channel lives, so that no
-  // record is cut. Fails when the stream does, and for good when the counter is at its end.
+  // record is cut. Fails when the stream does, and for good when the counter is at its end; DISCONNECTED both times.
   kj::Promise<void> send(const SessionMessage& message);
 
   // The same for a record of any type but 0, whose body the caller has encoded.
   kj::Promise<void> sendRecord(uint8_t type, kj::ArrayPtr<const kj::byte> body);
 
   // The same for one who sends many and waits once: the body is head, at most RECORD_MAX_HEAD bytes, and then rest.
-  // DISCONNECTED when the counter is at its end.
+  // DISCONNECTED when the counter is at its end or a write has failed: nothing is kept that cannot be sent.
   void putRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> rest);
   kj::Promise<void> whenWritten() { return written.addBranch(); }  // everything so far
+
+  // Resolves, with the reason, once a write has failed. Reading may go on: what the peer said last can still come.
+  kj::Promise<kj::String> whenSendingFails();
 
   struct Fault {
     kj::String what;
@@ -82,6 +86,8 @@ class RecordChannel {
   };
   using Batch = kj::Vector<SealedRecord>;
   kj::Maybe<kj::Own<Batch>> next;  // sealed, and its write has not begun
+  kj::Maybe<kj::String> sendingFailure;
+  Signal sendingFailed;
   kj::Vector<kj::Array<kj::byte>> spares;
 
   kj::Maybe<kj::ForkedPromise<void>> ahead;  // a record is read ahead
@@ -91,6 +97,7 @@ class RecordChannel {
   kj::Array<kj::byte> spaceFor(size_t size);
   void recycle(Batch& batch);
   kj::Promise<void> writeNext();
+  void sendingFails(const kj::Exception& why);
   kj::Promise<Received> readNext();
 };
 

@@ -42,6 +42,8 @@ struct Fixture {
   kj::Vector<kj::Array<kj::byte>> sent;  // by the peer
   kj::Own<kj::AsyncIoStream> wire;       // the peer's stream
   TapStream* tap = nullptr;
+  kj::Vector<kj::Array<kj::byte>> said;  // by the session
+  TapStream* own = nullptr;              // its stream
   kj::Own<RecordChannel> peer;
   kj::Own<Session> session;
   kj::uint live = 0;
@@ -51,7 +53,9 @@ struct Fixture {
   explicit Fixture(SessionLimits limits = {}, RecordLimits records = {}) {
     auto pipe = kj::newTwoWayPipe();
     wire = kj::mv(pipe.ends[0]);
-    auto responding = respondToHandshake(kj::mv(pipe.ends[1]), server, sim.timer, entropy, records);
+    auto ownTap = kj::heap<TapStream>(kj::mv(pipe.ends[1]), said);
+    own = ownTap.get();
+    auto responding = respondToHandshake(kj::mv(ownTap), server, sim.timer, entropy, records);
     auto tapped = kj::heap<TapStream>(kj::heap<BorrowedStream>(*wire), sent);
     tap = tapped.get();
     auto initiated = sim.run(initiateHandshake(kj::mv(tapped), client, ExpectedPeer::of(server.publicIdentity()),
@@ -111,6 +115,51 @@ struct Fixture {
     REQUIRE(end != nullptr);
   }
 };
+
+TEST_CASE("a session whose writes fail ends, though the peer is still heard, and keeps nothing more to send") {
+  Fixture f;
+  f.becomeLive();
+  f.own->broken = true;
+  kj::uint failed = 0;
+  for (int i = 0; i < 5; i++) {
+    f.session->call("samgrd"_kj, "x"_kj.asBytes())
+        .then([](RemoteReply&&) {},
+              [&](kj::Exception&& e) {
+                CHECK(e.getType() == kj::Exception::Type::DISCONNECTED);
+                failed++;
+              })
+        .detach([](kj::Exception&&) {});
+    f.sim.settle();
+    CHECK(failed == i + 1);  // each at once: none waits behind those that cannot be written
+  }
+  f.say(PongMessage{77, nullptr});
+  f.sim.advance(900 * kj::MILLISECONDS);
+  CHECK_FALSE(f.session->hasEnded());
+  f.say(PongMessage{77, nullptr});  // the keep-alive is content
+  f.sim.advance(200 * kj::MILLISECONDS);
+  CHECK(f.session->hasEnded());
+  CHECK(KJ_ASSERT_NONNULL(f.end).why == "the connection failed: no more");
+}
+
+TEST_CASE("a session whose writes fail still hears why the peer closed") {
+  Fixture f;
+  f.becomeLive();
+  f.own->broken = true;
+  f.say(PingMessage{5, nullptr});  // its answer fails
+  f.sim.settle();
+  f.say(CloseMessage{CloseReason::UNAUTHENTICATED, 42});
+  f.sim.settle();
+  REQUIRE(f.end != nullptr);
+  CHECK(KJ_ASSERT_NONNULL(f.end).peerAuditId == 42);
+}
+
+TEST_CASE("a session that cannot even greet ends, and does not ask again and again") {
+  Fixture f;
+  f.own->broken = true;
+  f.start();
+  f.sim.advance(2 * kj::SECONDS);
+  CHECK(f.session->hasEnded());
+}
 
 TEST_CASE("a session is live once its ping was answered and it has answered one, not before, and says so once") {
   Fixture f;

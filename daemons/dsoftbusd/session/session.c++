@@ -37,7 +37,7 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
   tasks.add(streams->sendLoop([this](uint8_t type, kj::ArrayPtr<const kj::byte> head,
                                      kj::ArrayPtr<const kj::byte> payload) { channel->putRecord(type, head, payload); },
                               [this] { return channel->whenWritten(); }));
-  end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed());
+  end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed()).exclusiveJoin(whenMute());
   stop(end);  // nothing is read or answered any more, however long the close record takes
   KJ_IF_MAYBE (order, closeOrder) {
     KJ_IF_MAYBE (reason, order->reason) co_await sendClose(CloseMessage{*reason, order->auditId});
@@ -129,6 +129,14 @@ kj::Promise<SessionEnd> Session::whenClosed() {
   co_return SessionEnd{kj::str(KJ_ASSERT_NONNULL(closeOrder).why), nullptr};
 }
 
+// A node that cannot say anything holds no session, though the peer may still be heard. The peer's own reason, when it
+// has closed, is on its way: the reader has a moment for it.
+kj::Promise<SessionEnd> Session::whenMute() {
+  auto why = co_await channel->whenSendingFails();
+  co_await timer.afterDelay(limits.closeTimeout);
+  co_return SessionEnd{kj::str("the connection failed: ", why), nullptr};
+}
+
 // Again until one is answered in time: an answer that comes late (the machine stood still, the connection stalled) is
 // none, and the keep-alive would hold a session for ever that is never live.
 kj::Promise<void> Session::greetPeer() {
@@ -180,7 +188,7 @@ kj::Promise<void> Session::serve(uint64_t id, kj::Array<char> service, kj::Array
 }
 
 void Session::taskFailed(kj::Exception&& exception) {
-  // An unanswered ping or a response that could not be written: the read loop or the keep-alive ends the session.
+  // An unanswered ping or a response that could not be written: run() ends the session.
   if (exception.getType() != kj::Exception::Type::DISCONNECTED) KJ_LOG(WARNING, exception.getDescription());
 }
 

@@ -8,7 +8,8 @@ namespace nexus {
 
 class TapStream final : public kj::AsyncIoStream {
  public:
-  bool hold = false;  // keep what is written, and let nothing pass
+  bool hold = false;    // keep what is written, and let nothing pass
+  bool broken = false;  // every write fails, and not as a connection that ended; reading goes on
 
   TapStream(kj::Own<kj::AsyncIoStream> inner, kj::Vector<kj::Array<kj::byte>>& writes)
       : inner(kj::mv(inner)), writes(writes) {}
@@ -17,11 +18,13 @@ class TapStream final : public kj::AsyncIoStream {
     return inner->tryRead(buffer, minBytes, maxBytes);
   }
   kj::Promise<void> write(const void* buffer, size_t size) override {
+    if (broken) return KJ_EXCEPTION(FAILED, "no more");
     writes.add(kj::heapArray(reinterpret_cast<const kj::byte*>(buffer), size));
     if (hold) return kj::READY_NOW;
     return inner->write(buffer, size);
   }
   kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    if (broken) return KJ_EXCEPTION(FAILED, "no more");
     return inner->write(pieces);
   }
   void shutdownWrite() override { inner->shutdownWrite(); }
