@@ -14,6 +14,7 @@ void PlaintextWatch::forbid(kj::ArrayPtr<const kj::byte> word) {
 }
 
 kj::Maybe<kj::ArrayPtr<const kj::byte>> PlaintextWatch::lookOnce(kj::ArrayPtr<const kj::byte> bytes) const {
+  if (bytes.size() == 0) return nullptr;  // the end of a connection
   for (auto& word : words) {
     if (memmem(bytes.begin(), bytes.size(), word.begin(), word.size()) != nullptr) return word.asPtr();
   }
@@ -25,15 +26,15 @@ kj::Maybe<kj::ArrayPtr<const kj::byte>> PlaintextWatch::look(uint64_t flow, kj::
   // What lies across the border to the last piece, and then the new border.
   auto& tail = tails[flow];
   auto head = bytes.slice(0, kj::min(LONGEST, bytes.size()));
-  auto border = kj::heapArray<kj::byte>(tail.size() + head.size());
-  memcpy(border.begin(), tail.begin(), tail.size());
-  memcpy(border.begin() + tail.size(), head.begin(), head.size());
-  auto found = lookOnce(border);
+  kj::Vector<kj::byte> border(tail.size() + head.size());
+  border.addAll(tail);
+  border.addAll(head);
+  auto found = lookOnce(border.asPtr());
   if (bytes.size() >= LONGEST) {
     tail = kj::heapArray(bytes.slice(bytes.size() - LONGEST, bytes.size()));
   } else {
     auto keep = kj::min(LONGEST, border.size());
-    tail = kj::heapArray<kj::byte>(border.slice(border.size() - keep, border.size()));
+    tail = kj::heapArray<kj::byte>(border.asPtr().slice(border.size() - keep, border.size()));
   }
   return found;
 }
