@@ -4,8 +4,8 @@
 // started. Owned by the link, outlives its devices. Knows nothing of RPC itself.
 #include <deque>
 
+#include "libs/nexus-net-os/base/wait-list.h"
 #include "libs/nexus-net-os/frame/device-loans.h"
-#include "libs/nexus-net-os/stack/wait-list.h"
 
 namespace nexus {
 

@@ -1,6 +1,7 @@
 #include "libs/nexus-net-os/base/wait-queue.h"
 
 #include <doctest/doctest.h>
+#include <kj/debug.h>
 
 #include <deque>
 
@@ -79,6 +80,25 @@ TEST_CASE("a call in the middle of the line may leave it") {
   f.box.put(1), f.box.put(2);
   CHECK(first.wait(f.waitScope) == 1);
   CHECK(third.wait(f.waitScope) == 2);
+}
+
+TEST_CASE("who waits in line fails with the reason that is given; who is served goes on, and the line works again") {
+  Fixture f;
+  auto serve = [&]() -> kj::Promise<void> {
+    WaitQueue::Turn turn(f.box.waiters);
+    co_await kj::evalLast([] {});
+  };
+  auto served = serve();
+  auto first = f.box.take(), second = f.box.take();
+  f.box.waiters.rejectAll(KJ_EXCEPTION(DISCONNECTED, "it is gone"));
+  for (auto* call : {&first, &second}) {
+    auto failure = kj::runCatchingExceptions([&] { call->wait(f.waitScope); });
+    CHECK(KJ_ASSERT_NONNULL(failure).getType() == kj::Exception::Type::DISCONNECTED);
+  }
+  served.wait(f.waitScope);
+  CHECK(f.box.waiters.size() == 0);
+  f.box.put(1);
+  CHECK(f.box.take().wait(f.waitScope) == 1);
 }
 
 TEST_CASE("waking an empty line does nothing") {

@@ -2,7 +2,8 @@
 // First come, first served, for calls that wait for something to arrive (accept, recv, recvFrom). A call takes a Turn,
 // and while it is not the first or there is nothing for it, it waits; when woken it looks again and takes what it wants
 // itself. So a call that is cancelled, even after it was woken, has taken nothing: its Turn leaves the line and the
-// next one looks. Owned by the socket; single-threaded.
+// next one looks. Owned by the socket; single-threaded. Unlike a WaitList, which wakes all who wait for an event, it
+// wakes one, and who stands in line keeps its place while it works.
 //
 //   WaitQueue::Turn turn(waiters);
 //   while (!(turn.isFirst() && hasSomething())) co_await turn.wait();
@@ -47,6 +48,13 @@ class WaitQueue {
   void wake() {
     if (turns.empty()) return;
     KJ_IF_MAYBE (f, turns.front().fulfiller) f->fulfill();
+  }
+
+  // Whoever waits for its turn fails with that; who is served already is not told.
+  void rejectAll(const kj::Exception& reason) {
+    for (auto& turn : turns) {
+      KJ_IF_MAYBE (f, turn.fulfiller) f->reject(kj::cp(reason));
+    }
   }
 
   size_t size() const { return turns.size(); }

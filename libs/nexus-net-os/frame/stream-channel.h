@@ -7,8 +7,8 @@
 #include <kj/io.h>
 #include <kj/timer.h>
 
+#include "libs/nexus-net-os/base/wait-list.h"
 #include "libs/nexus-net-os/frame/frame-channel.h"
-#include "libs/nexus-net-os/stack/wait-list.h"
 
 namespace nexus {
 

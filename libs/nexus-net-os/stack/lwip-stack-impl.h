@@ -11,7 +11,7 @@
 #include "libs/nexus-net-os/stack/random-pool.h"
 #include "libs/nexus-net-os/stack/tcp-isn.h"
 #include "libs/nexus-net-os/stack/tcp-orphans.h"
-#include "libs/nexus-net-os/stack/wait-list.h"
+#include "libs/nexus-net-os/base/wait-list.h"
 #include "lwip/netif.h"
 
 namespace nexus {

@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "libs/nexus-net-os/frame/frame-port.h"
-#include "libs/nexus-net-os/stack/wait-list.h"
+#include "libs/nexus-net-os/base/wait-list.h"
 #include "libs/nexus-net-os/stack/wire-frame.h"
 
 namespace nexus {

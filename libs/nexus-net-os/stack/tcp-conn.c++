@@ -239,8 +239,8 @@ kj::Maybe<kj::Array<kj::byte>> TcpConn::tryRead(size_t maxBytes) {
 }
 
 kj::Promise<kj::Array<kj::byte>> TcpConn::read(size_t maxBytes) {
-  TurnQueue::Turn turn(readers);
-  while (!turn.isFirst()) co_await turn.whenMoved();
+  WaitQueue::Turn turn(readers);
+  while (!turn.isFirst()) co_await turn.wait();
   for (;;) {
     KJ_IF_MAYBE (data, tryRead(maxBytes)) co_return kj::mv(*data);
     co_await readable.wait();
@@ -292,8 +292,8 @@ size_t TcpConn::tryWrite(kj::ArrayPtr<const kj::byte> data) {
 kj::Promise<void> TcpConn::write(kj::ArrayPtr<const kj::byte> data) {
   requireAlive();
   KJ_REQUIRE(!finQueued, "the sending side was closed");
-  TurnQueue::Turn turn(writers);
-  while (!turn.isFirst()) co_await turn.whenMoved();
+  WaitQueue::Turn turn(writers);
+  while (!turn.isFirst()) co_await turn.wait();
   for (;;) {
     data = data.slice(tryWrite(data), data.size());
     if (data.size() == 0) co_return;
@@ -303,8 +303,8 @@ kj::Promise<void> TcpConn::write(kj::ArrayPtr<const kj::byte> data) {
 
 kj::Promise<void> TcpConn::shutdownWrite() {
   requireAlive();
-  TurnQueue::Turn turn(writers);
-  while (!turn.isFirst()) co_await turn.whenMoved();
+  WaitQueue::Turn turn(writers);
+  while (!turn.isFirst()) co_await turn.wait();
   queueFin();
 }
 

@@ -11,10 +11,10 @@
 // after what had arrived in order before has been taken (except what the destroyed stack itself held).
 #include <kj/async.h>
 
+#include "libs/nexus-net-os/base/wait-list.h"
+#include "libs/nexus-net-os/base/wait-queue.h"
 #include "libs/nexus-net-os/stack/lwip-stack.h"
 #include "libs/nexus-net-os/stack/recv-queue.h"
-#include "libs/nexus-net-os/stack/turn-queue.h"
-#include "libs/nexus-net-os/stack/wait-list.h"
 
 struct tcp_pcb;
 
@@ -120,7 +120,7 @@ class TcpConn final : private LwipStack::Member {
   idl::Outcome handshakeOutcome = idl::Outcome::OK;
   kj::Maybe<kj::Exception> failure;
   WaitList readable, writable, gone, handshakeDone;
-  TurnQueue readers, writers;
+  WaitQueue readers, writers;
 
   void attach();
   void letGo();

@@ -109,8 +109,8 @@ kj::Promise<void> TcpListener::whenAcceptable() {
 }
 
 kj::Promise<kj::Own<TcpConn>> TcpListener::accept() {
-  TurnQueue::Turn turn(acceptors);
-  while (!turn.isFirst()) co_await turn.whenMoved();
+  WaitQueue::Turn turn(acceptors);
+  while (!turn.isFirst()) co_await turn.wait();
   for (;;) {
     KJ_IF_MAYBE (conn, tryAccept()) co_return kj::mv(*conn);
     co_await acceptable.wait();

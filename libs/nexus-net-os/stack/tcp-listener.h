@@ -8,6 +8,8 @@
 // to send 255 of them.
 #include <deque>
 
+#include "libs/nexus-net-os/base/wait-list.h"
+#include "libs/nexus-net-os/base/wait-queue.h"
 #include "libs/nexus-net-os/stack/accept-queue.h"
 #include "libs/nexus-net-os/stack/tcp-conn.h"
 
@@ -59,7 +61,7 @@ class TcpListener final : private LwipStack::Member, private AcceptQueue {
   uint16_t backlog;
   std::deque<kj::Own<TcpConn>> queue;
   WaitList acceptable;
-  TurnQueue acceptors;
+  WaitQueue acceptors;
 
   bool full() const noexcept override { return queue.size() >= backlog; }
   void stackGone() noexcept override;

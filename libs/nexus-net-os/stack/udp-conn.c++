@@ -130,8 +130,8 @@ kj::Promise<void> UdpConn::whenReceivable() {
 }
 
 kj::Promise<UdpConn::Datagram> UdpConn::receive() {
-  TurnQueue::Turn turn(receivers);
-  while (!turn.isFirst()) co_await turn.whenMoved();
+  WaitQueue::Turn turn(receivers);
+  while (!turn.isFirst()) co_await turn.wait();
   for (;;) {
     KJ_IF_MAYBE (datagram, tryReceive()) co_return kj::mv(*datagram);
     co_await receivable.wait();

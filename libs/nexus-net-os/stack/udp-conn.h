@@ -5,8 +5,9 @@
 
 #include <deque>
 
+#include "libs/nexus-net-os/base/wait-list.h"
+#include "libs/nexus-net-os/base/wait-queue.h"
 #include "libs/nexus-net-os/stack/lwip-stack.h"
-#include "libs/nexus-net-os/stack/turn-queue.h"
 
 struct udp_pcb;
 
@@ -70,7 +71,7 @@ class UdpConn final : private LwipStack::Member {
   uint64_t overflowed = 0;
   kj::Vector<IpAddress> groups;
   WaitList receivable;
-  TurnQueue receivers;
+  WaitQueue receivers;
 
   void requireAlive();
   void stackGone() noexcept override;

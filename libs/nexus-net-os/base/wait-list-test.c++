@@ -1,4 +1,4 @@
-#include "libs/nexus-net-os/stack/wait-list.h"
+#include "libs/nexus-net-os/base/wait-list.h"
 
 #include <doctest/doctest.h>
 #include <kj/vector.h>
