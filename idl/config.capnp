@@ -15,6 +15,7 @@ struct Virtionetd {
   tapName @1 :Text;
   streamPath @2 :Text;
   streamListen @3 :Bool = false;
+  # Listen at streamPath instead of connecting to it. A socket that is there is taken over unless somebody answers on it.
   macAddress @4 :Text;
   # "52:54:00:12:34:0a"; for tap and stream, empty makes a random locally administered one.
   receiveBuffers @5 :UInt16 = 512;

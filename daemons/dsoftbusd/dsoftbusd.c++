@@ -182,18 +182,8 @@ void addCallCounters(const RemoteProxy& proxy, const RpcExporter& exporter, Add&
   add("rpc.peersNow", exporter.peersNow());
 }
 
-}  // namespace
-
-void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
-  kj::Vector<kj::Tuple<kj::StringPtr, uint64_t>> counters;
-  auto add = [&](kj::StringPtr name, uint64_t value) { counters.add(kj::tuple(name, value)); };
-  uint64_t live = 0, dials = 0, dialFailures = 0, doubts = 0, secondDials = 0, replaced = 0;
-  for (auto& link : bus.links()) {
-    live += link->state() == idl::SessionState::READY ? 1 : 0;
-    dials += link->counters().dials;
-    dialFailures += link->counters().dialFailures;
-    doubts += link->doubts().doubts, secondDials += link->doubts().dials, replaced += link->doubts().chosen;
-  }
+template <typename Add>
+void addDiscoveryCounters(Discovery& discovery, Add&& add) {
   auto& d = discovery.counters();
   add("discovery.sent", d.sent), add("discovery.sendFailures", d.sendFailures), add("discovery.received", d.received);
   add("discovery.flooded", d.flooded), add("discovery.malformed", d.malformed), add("discovery.wrongKey", d.wrongKey);
@@ -203,6 +193,16 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   add("discovery.peersEvicted", p.evicted), add("discovery.peersExpired", p.expired);
   add("discovery.peersRefused", p.refused), add("discovery.sourcesForgotten", p.sourcesForgotten);
   add("discovery.peersNow", discovery.peers().size());
+}
+
+uint64_t liveSessions(Bus& bus) {
+  uint64_t live = 0;
+  for (auto& link : bus.links()) live += link->state() == idl::SessionState::READY ? 1 : 0;
+  return live;
+}
+
+template <typename Add>
+void addSessionCounters(Bus& bus, Add&& add) {
   auto& b = bus.counters();
   auto& h = bus.halfOpenCounters();
   add("session.accepted", b.accepted), add("session.refusedHalfOpen", b.refusedHalfOpen);
@@ -211,13 +211,26 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   add("session.halfOpenNow", bus.halfOpenCount());
   add("session.handshakeFailures", b.handshakeFailures), add("session.strangers", b.strangers);
   add("session.revoked", b.revoked), add("session.gracesEnded", b.gracesEnded);
+  uint64_t dials = 0, dialFailures = 0, doubts = 0, secondDials = 0, replaced = 0;
+  for (auto& link : bus.links()) {
+    dials += link->counters().dials, dialFailures += link->counters().dialFailures;
+    doubts += link->doubts().doubts, secondDials += link->doubts().dials, replaced += link->doubts().chosen;
+  }
+  add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", liveSessions(bus));
+  add("session.doubts", doubts), add("session.secondDials", secondDials), add("session.replaced", replaced);
+}
+
+}  // namespace
+
+template <typename Add>
+void Dsoftbusd::addAllCounters(Add&& add) {
+  addDiscoveryCounters(discovery, add);
+  addSessionCounters(bus, add);
   auto& pairing = pairer.counters();
-  add("pairing.refused", b.pairingRefused), add("pairing.windows", pairing.windows);
+  add("pairing.refused", bus.counters().pairingRefused), add("pairing.windows", pairing.windows);
   add("pairing.codes", pairing.codes), add("pairing.paired", pairing.paired), add("pairing.unpaired", pairing.unpaired);
   add("pairing.rekeyed", pairing.rekeyed);
   add("trust.peersNow", trust.all().size());
-  add("session.dials", dials), add("session.dialFailures", dialFailures), add("session.liveNow", live);
-  add("session.doubts", doubts), add("session.secondDials", secondDials), add("session.replaced", replaced);
   addCallCounters(proxy, exporter, add);
   add("client.sessionsNow", clients->sessions), add("client.sessionsRefused", clients->refusedSessions);
   add("client.registrationsNow", clients->registrations);
@@ -231,15 +244,23 @@ void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   uint64_t opened = 0, up = 0;
   for (auto& link : links) opened += link->opened(), up += link->isUp() ? 1 : 0;
   add("stack.opened", opened), add("stack.upNow", up);
+}
+
+void Dsoftbusd::fillStatus(idl::DaemonStatus::Builder status) {
   status.setDaemon("dsoftbusd");
-  status.setHealth(up == links.size() ? idl::DaemonStatus::Health::UP : idl::DaemonStatus::Health::DEGRADED);
+  bool allUp = true;
   auto states = KJ_MAP(link, links) {
+    allUp &= link->isUp();
     auto way = link->isUp() ? kj::str(", discovery by ", discovery.wayInUse(&link - links.begin())) : kj::String();
     return kj::str(link->name(), " ", link->state(), way);
   };
-  status.setDetail(kj::str(settings.nodeName, ": ", kj::strArray(states, "; "), "; ", live, " live sessions; policy ",
-                           policy.candidate() == nullptr ? "enforce" : "dry-run", " v", policy.generation()));
+  status.setHealth(allUp ? idl::DaemonStatus::Health::UP : idl::DaemonStatus::Health::DEGRADED);
+  status.setDetail(kj::str(settings.nodeName, ": ", kj::strArray(states, "; "), "; ", liveSessions(bus),
+                           " live sessions; policy ", policy.candidate() == nullptr ? "enforce" : "dry-run", " v",
+                           policy.generation()));
   status.setUptimeMs((timer.now() - started) / kj::MILLISECONDS);
+  kj::Vector<kj::Tuple<kj::StringPtr, uint64_t>> counters;
+  addAllCounters([&](kj::StringPtr name, uint64_t value) { counters.add(kj::tuple(name, value)); });
   auto list = status.initCounters(counters.size());
   for (auto i : kj::indices(counters)) {
     list[i].setName(kj::get<0>(counters[i]));

@@ -96,6 +96,8 @@ class Dsoftbusd {
   Bus::TrustChange retrust();
   kj::Maybe<PairingHost::Route> findRoute(kj::StringPtr peer);
   void warnOfAbsentServices();
+  template <typename Add>
+  void addAllCounters(Add&& add);
   void fillStatus(idl::DaemonStatus::Builder status);
 };
 

@@ -47,6 +47,50 @@ kj::Maybe<LiveConfig::ReadText> readerOf(kj::Maybe<ConfigFile&> file) {
   return nullptr;
 }
 
+// Read at the start, so that a damaged file is a wrong configuration and not a daemon that fails. Null when none is
+// configured.
+kj::Maybe<TrustFile> trustFileOf(const BusSettings& settings) {
+  if (settings.trustFile.size() == 0) return nullptr;
+  return readSettings([&] {
+    TrustFile file(settings.trustFile);
+    file.load();
+    return file;
+  });
+}
+
+struct Networks {
+  kj::Vector<kj::Own<NetworkSource>> owned;
+  kj::Vector<NetworkSource*> all;
+
+  Networks(DaemonContext& daemon, kj::ArrayPtr<const kj::String> links) {
+    for (auto& link : links) {
+      owned.add(kj::heap<ImportedNetwork>(daemon.import(link)));
+      all.add(owned.back());
+    }
+  }
+};
+
+// Wrong usage, naming the option, when one is missing that is needed.
+Dsoftbusd::Imports importsOf(DaemonContext& daemon, Networks& networks, const RpcCatalog& offers) {
+  auto& samgr = daemon.import("samgr");
+  auto& bundlemgr = daemon.import("bundlemgr");
+  Dsoftbusd::Imports imports{networks.all.releaseAsArray(), [&samgr] { return samgr.get<idl::Samgr>(); },
+                             [&bundlemgr] { return bundlemgr.get<idl::Bundlemgr>(); }};
+  if (daemon.hasImport("packagefs")) {
+    auto& packagefs = daemon.import("packagefs");
+    imports.packagefs = kj::Function<idl::Packagefs::Client()>([&] { return packagefs.get<idl::Packagefs>(); });
+  }
+  if (daemon.hasImport("statefs")) {
+    auto& statefs = daemon.import("statefs");
+    imports.statefs = kj::Function<idl::Statefs::Client()>([&] { return statefs.get<idl::Statefs>(); });
+  }
+  imports.lowLevel = *daemon.io().lowLevelProvider;
+  for (auto& offer : offers.services()) daemon.import(offer.import());
+  imports.named = kj::Function<capnp::Capability::Client(kj::StringPtr)>(
+      [&daemon](kj::StringPtr name) { return daemon.import(name).get<capnp::Capability>(); });
+  return imports;
+}
+
 // Where the audit records go beside the ring, if anywhere.
 class AuditOutput {
  public:
@@ -79,6 +123,28 @@ class AuditOutput {
   kj::Maybe<kj::Own<AuditFile>> sink;
 };
 
+void addProcessCounters(Dsoftbusd& node, LiveConfig& live) {
+  node.addCounters([&live](Dsoftbusd::AddCounter add) {
+    auto& c = live.counters();
+    add("config.reloads", c.reloads), add("config.refused", c.refused), add("config.streamsReset", c.streamsReset);
+  });
+  node.addCounters([](Dsoftbusd::AddCounter add) {
+    auto memory = secretMemoryState();
+    add("secrets.locked", memory.locked ? 1 : 0), add("secrets.slotsNow", memory.slotsUsed);
+    add("secrets.onHeap", memory.onHeap);
+  });
+}
+
+void serveExports(DaemonContext& daemon, Dsoftbusd& node, LiveConfig& live) {
+  auto serve = [&](kj::StringPtr name, auto newServer) {
+    daemon.serve(name, [newServer](const PeerCredentials&) -> capnp::Capability::Client { return newServer(); });
+  };
+  serve("bus", [&node] { return node.newBusClient(); });
+  serve("status-dsoftbusd", [&node] { return node.newStatusClient(); });
+  serve("bus-trust", [&node] { return node.newTrustClient(); });
+  serve("bus-admin", [&live] { return newBusAdminServer(live); });
+}
+
 // SIGHUP and the capability do the same; here nobody waits for the answer but the log.
 kj::Promise<void> reloadLoop(DaemonContext& daemon, LiveConfig& live) {
   for (;;) {
@@ -90,72 +156,39 @@ kj::Promise<void> reloadLoop(DaemonContext& daemon, LiveConfig& live) {
 
 }  // namespace
 
+void checkDsoftbusd(config::Dsoftbusd::Reader config) {
+  auto settings = settingsOf(config, {kj::systemPreciseCalendarClock().now(), kj::origin<kj::TimePoint>()});
+  trustFileOf(settings);
+}
+
 kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reader config) {
   kj::_::Debug::setLogLevel(kj::LogSeverity::INFO);  // decisions and sessions are told, one line each
   auto now = [&daemon] { return LoadTime{daemon.calendar().now(), daemon.timer().now()}; };
   auto settings = settingsOf(config, now());
   if (settings.usesTestKeys) KJ_LOG(WARNING, "uses publicly known TEST keys: anybody can be this node or its peers");
-  kj::Vector<kj::Own<NetworkSource>> networks;
-  kj::Vector<NetworkSource*> sources;
-  for (auto& link : settings.links) {
-    networks.add(kj::heap<ImportedNetwork>(daemon.import(link)));
-    sources.add(networks.back());
-  }
-  auto& samgr = daemon.import("samgr");
-  auto& bundlemgr = daemon.import("bundlemgr");
-  BusMarkers markers([](const Marker& marker, kj::StringPtr detail) { emitMarker(marker, detail); });
-  Dsoftbusd::Imports imports{sources.releaseAsArray(), [&samgr] { return samgr.get<idl::Samgr>(); },
-                             [&bundlemgr] { return bundlemgr.get<idl::Bundlemgr>(); }};
-  if (daemon.hasImport("packagefs")) {
-    auto& packagefs = daemon.import("packagefs");
-    imports.packagefs = kj::Function<idl::Packagefs::Client()>([&] { return packagefs.get<idl::Packagefs>(); });
-  }
-  if (daemon.hasImport("statefs")) {
-    auto& statefs = daemon.import("statefs");
-    imports.statefs = kj::Function<idl::Statefs::Client()>([&] { return statefs.get<idl::Statefs>(); });
-  }
-  kj::Maybe<TrustFile> trustFile;
-  if (settings.trustFile.size() > 0) {
-    // Read here once, so that a damaged file is a wrong configuration and not a daemon that fails.
-    readSettings([&] { return trustFile.emplace(settings.trustFile).load(); });
-    imports.trustStore = trustFile;
-  }
-  imports.lowLevel = *daemon.io().lowLevelProvider;
+  auto trustFile = trustFileOf(settings);
+  Networks networks(daemon, settings.links);
+  auto imports = importsOf(daemon, networks, settings.offers);
+  KJ_IF_MAYBE (file, trustFile) imports.trustStore = *file;
   AuditOutput auditOutput(daemon, config);
-  for (auto& offer : settings.offers.services()) daemon.import(offer.import());  // says which option is missing
-  imports.named = kj::Function<capnp::Capability::Client(kj::StringPtr)>(
-      [&daemon](kj::StringPtr name) { return daemon.import(name).get<capnp::Capability>(); });
+  BusMarkers markers([](const Marker& marker, kj::StringPtr detail) { emitMarker(marker, detail); });
   Dsoftbusd node(kj::mv(settings), kj::mv(imports), daemon.timer(), daemon.calendar(), daemon.entropy(), markers,
                  markers);
-
-  daemon.serve("bus", [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newBusClient(); });
-  daemon.serve("status-dsoftbusd",
-               [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newStatusClient(); });
   auditOutput.attach(node, config.getNodeName());
+
   auto configFile = daemon.configFile();
   auto fileName = configFile.map([](ConfigFile& file) { return file.path(); }).orDefault("");
   LiveConfig live(
       node, config, fileName, readerOf(configFile),
       [&node](kj::Array<TrustedPeer> peers) { node.applyTrust(kj::mv(peers)); }, now);
-  node.addCounters([&live](Dsoftbusd::AddCounter add) {
-    auto& c = live.counters();
-    add("config.reloads", c.reloads), add("config.refused", c.refused), add("config.streamsReset", c.streamsReset);
-  });
-  daemon.serve("bus-trust",
-               [&node](const PeerCredentials&) -> capnp::Capability::Client { return node.newTrustClient(); });
-  daemon.serve("bus-admin",
-               [&live](const PeerCredentials&) -> capnp::Capability::Client { return newBusAdminServer(live); });
+  addProcessCounters(node, live);
+  serveExports(daemon, node, live);
+  auto reloading = reloadLoop(daemon, live);
 
-  node.addCounters([](Dsoftbusd::AddCounter add) {
-    auto memory = secretMemoryState();
-    add("secrets.locked", memory.locked ? 1 : 0), add("secrets.slotsNow", memory.slotsUsed);
-    add("secrets.onHeap", memory.onHeap);
-  });
   if (!secretMemoryState().locked) {
     KJ_LOG(WARNING, "keys are not locked in memory: allow 128 KiB of it (LimitMEMLOCK=1M, ulimit -l 1024)");
   }
   checkCryptography(daemon.entropy());
-  auto reloading = reloadLoop(daemon, live);
   kj::Vector<int> readable, writable;
   KJ_IF_MAYBE (file, trustFile) writable.add(file->folderFd());
   KJ_IF_MAYBE (folder, auditOutput.folder) writable.add(*folder);

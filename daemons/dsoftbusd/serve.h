@@ -6,6 +6,10 @@
 
 namespace nexus {
 
+// What --check says: FAILED as wrong configuration, like the start, also on an identity file, a schema or a trust file
+// that cannot be used. Changes nothing on the disk; what is wrong with the audit file, the start tells.
+void checkDsoftbusd(config::Dsoftbusd::Reader config);
+
 // Runs until it fails; a configuration that makes no sense fails with one sentence.
 kj::Promise<void> serveDsoftbusd(DaemonContext& daemon, config::Dsoftbusd::Reader config);
 

@@ -2,6 +2,7 @@
 #include "daemons/netstackd/netstackd.h"
 
 int main(int argc, char* argv[]) {
-  return nexus::daemonMain<nexus::config::Netstackd>(
-      argc, argv, {"netstackd", "Serves TCP/IP as capabilities over a Nic."}, nexus::runNetstackd);
+  return nexus::daemonMain<nexus::config::Netstackd>(argc, argv,
+                                                     {"netstackd", "Serves TCP/IP as capabilities over a Nic."},
+                                                     nexus::checkNetstackd, nexus::runNetstackd);
 }

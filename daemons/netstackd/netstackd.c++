@@ -95,8 +95,20 @@ kj::Promise<void> Netstackd::proveFacade() {
   }
 }
 
+namespace {
+
+NetstackdSettings settingsOf(config::Netstackd::Reader config) {
+  return readSettings([&] { return NetstackdSettings::fromConfig(config); });
+}
+
+}  // namespace
+
+void checkNetstackd(config::Netstackd::Reader config) {
+  settingsOf(config);
+}
+
 kj::Promise<void> runNetstackd(DaemonContext& context, config::Netstackd::Reader config) {
-  auto settings = readSettings([&] { return NetstackdSettings::fromConfig(config); });
+  auto settings = settingsOf(config);
   auto& nic = context.import("nic");
   if (settings.sandbox) enterSandbox(SandboxProfile::STACK);
 

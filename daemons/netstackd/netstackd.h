@@ -55,6 +55,9 @@ class Netstackd final {
   kj::Promise<void> proveFacade();
 };
 
+// What --check says: FAILED as wrong configuration, like the start.
+void checkNetstackd(config::Netstackd::Reader config);
+
 // The daemon: reads the settings, serves the exports, enters the sandbox, attaches to the import `nic`.
 kj::Promise<void> runNetstackd(DaemonContext& context, config::Netstackd::Reader config);
 

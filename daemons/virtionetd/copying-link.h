@@ -25,8 +25,10 @@ class CopyingLink final : public LinkBackend {
   BufferGeometry geometry;
 };
 
-// The address that the text says, or a random one (locally administered, individual) when it is empty. FAILED when the
-// text is no address a station may have.
-MacAddress configuredMac(kj::StringPtr text, Entropy& entropy);
+// The address that the text says; null when it is empty. FAILED when the text is no address a station may have.
+kj::Maybe<MacAddress> configuredMac(kj::StringPtr text);
+
+// A locally administered, individual one.
+MacAddress randomMac(Entropy& entropy);
 
 }  // namespace nexus

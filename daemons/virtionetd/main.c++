@@ -3,7 +3,5 @@
 int main(int argc, char* argv[]) {
   return nexus::daemonMain<nexus::config::Virtionetd>(
       argc, argv, {"virtionetd", "Drives one network link and serves its frames as a capability (Nic)."},
-      [](nexus::DaemonContext& context, nexus::config::Virtionetd::Reader config) {
-        return nexus::runVirtionetd(context, config);
-      });
+      nexus::checkVirtionetd, nexus::runVirtionetd);
 }

@@ -14,6 +14,12 @@ namespace nexus {
 
 namespace {
 
+// The configuration, checked: only what the chosen backend uses.
+struct Settings {
+  BufferGeometry geometry;
+  kj::Maybe<MacAddress> mac;
+};
+
 BufferGeometry geometryOf(config::Virtionetd::Reader config) {
   BufferGeometry geometry{config.getReceiveBuffers(), config.getTransmitBuffers()};
   KJ_REQUIRE(geometry.isValid(), "receiveBuffers and transmitBuffers must each be a power of two from 16 to 4096",
@@ -21,9 +27,19 @@ BufferGeometry geometryOf(config::Virtionetd::Reader config) {
   return geometry;
 }
 
+Settings settingsOf(config::Virtionetd::Reader config) {
+  return readSettings([&] {
+    Settings settings{geometryOf(config), configuredMac(config.getMacAddress())};
+    if (config.getBackend() == config::Virtionetd::Backend::TAP) requireTapName(config.getTapName());
+    if (config.getBackend() == config::Virtionetd::Backend::STREAM) requireStreamPath(config.getStreamPath());
+    return settings;
+  });
+}
+
 kj::Own<LinkBackend> newBackend(DaemonContext& context, config::Virtionetd::Reader config) {
-  auto geometry = readSettings([&] { return geometryOf(config); });
-  auto mac = readSettings([&] { return configuredMac(config.getMacAddress(), context.entropy()); });
+  auto settings = settingsOf(config);
+  auto& geometry = settings.geometry;
+  auto mac = settings.mac.orDefault([&] { return randomMac(context.entropy()); });
   auto& port = context.io().unixEventPort;
   switch (config.getBackend()) {
     case config::Virtionetd::Backend::VFIO:
@@ -32,10 +48,8 @@ kj::Own<LinkBackend> newBackend(DaemonContext& context, config::Virtionetd::Read
       return kj::heap<CopyingLink>("tap"_kj, kj::heap<TapChannel>(port, context.timer(), config.getTapName()), mac,
                                    geometry);
     case config::Virtionetd::Backend::STREAM: {
-      auto connect = readSettings([&] {
-        return config.getStreamListen() ? unixStreamListener(port, config.getStreamPath())
-                                        : unixStreamConnector(config.getStreamPath());
-      });
+      auto connect = config.getStreamListen() ? unixStreamListener(port, config.getStreamPath())
+                                              : unixStreamConnector(config.getStreamPath());
       return kj::heap<CopyingLink>("stream"_kj, kj::heap<StreamChannel>(port, context.timer(), kj::mv(connect)), mac,
                                    geometry);
     }
@@ -52,6 +66,10 @@ StatusReport reportOf(NicLink& link) {
 }
 
 }  // namespace
+
+void checkVirtionetd(config::Virtionetd::Reader config) {
+  settingsOf(config);
+}
 
 kj::Promise<void> runVirtionetd(DaemonContext& context, config::Virtionetd::Reader config) {
   bool isVfio = config.getBackend() == config::Virtionetd::Backend::VFIO;

@@ -11,6 +11,10 @@ namespace nexus {
 
 constexpr int EXIT_DEVICE_SPENT = 3;
 
+// What --check says: FAILED as wrong configuration, like the start, on values that no machine could use. Whether the
+// device, the interface or the path is there, the start tells.
+void checkVirtionetd(config::Virtionetd::Reader config);
+
 kj::Promise<void> runVirtionetd(DaemonContext& context, config::Virtionetd::Reader config);
 
 }  // namespace nexus

@@ -6,14 +6,22 @@
 
 namespace {
 
-kj::Promise<void> run(nexus::DaemonContext& context, nexus::config::HostNet::Reader config) {
-  auto address = nexus::readSettings([&] {
+nexus::IpAddress addressOf(nexus::config::HostNet::Reader config) {
+  return nexus::readSettings([&] {
     auto parsed = nexus::IpAddress::tryParse(config.getAddress());
     KJ_IF_MAYBE (a, parsed) {
       if (!a->isAny() && !a->isMulticast()) return *a;
     }
     KJ_FAIL_REQUIRE("address: write one address of this machine, such as \"127.0.0.1\"", config.getAddress());
   });
+}
+
+void check(nexus::config::HostNet::Reader config) {
+  addressOf(config);
+}
+
+kj::Promise<void> run(nexus::DaemonContext& context, nexus::config::HostNet::Reader config) {
+  auto address = addressOf(config);
   auto network = nexus::newHostNetwork(context.io().provider->getNetwork(), address);
   context.serve("net", [&](const nexus::PeerCredentials&) -> capnp::Capability::Client { return network; });
   co_await kj::Promise<void>(kj::NEVER_DONE);
@@ -23,5 +31,6 @@ kj::Promise<void> run(nexus::DaemonContext& context, nexus::config::HostNet::Rea
 
 int main(int argc, char* argv[]) {
   return nexus::daemonMain<nexus::config::HostNet>(
-      argc, argv, {"host_net", "Serves one address of this machine's own network as `net`, for development."}, run);
+      argc, argv, {"host_net", "Serves one address of this machine's own network as `net`, for development."}, check,
+      run);
 }

@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "tools/vmtest/host-checks.h"
 #include "tools/vmtest/ladder-view.h"
 
 namespace nexus::vmtest {
@@ -14,12 +14,6 @@ namespace nexus::vmtest {
 namespace {
 
 constexpr size_t PIPE_SIZE = 1 << 20;
-
-uint64_t hostNanoseconds() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return uint64_t(now.tv_sec) * 1000000000ull + uint64_t(now.tv_nsec);
-}
 
 kj::String logPath(kj::StringPtr folder, kj::StringPtr name, kj::byte node) {
   return kj::str(folder, '/', name, '-', NODE_NAMES[node], ".log");
@@ -88,11 +82,13 @@ kj::Promise<void> GuestNode::run() {
   loops.add(consoleLoop());
   loops.add(statusLoop());
   loops.add(captureLoop());
-  auto all = kj::joinPromises(loops.finish());
-  co_await process->whenEnded();
+  auto all = kj::joinPromisesFailFast(loops.finish()).fork();
+  // A loop that fails, because the disk is full, ends the run now and not when QEMU ends.
+  auto failed = all.addBranch().then([]() -> kj::Promise<void> { return kj::NEVER_DONE; });
+  co_await process->whenEnded().ignoreResult().exclusiveJoin(kj::mv(failed));
   // QEMU held the only other ends, so what it wrote is there and then comes the end. A helper it left behind could keep
   // them open.
-  co_await all.exclusiveJoin(io.provider->getTimer().afterDelay(1 * kj::SECONDS));
+  co_await all.addBranch().exclusiveJoin(io.provider->getTimer().afterDelay(1 * kj::SECONDS));
   listener.onExited(node, process->status());
 }
 

@@ -43,6 +43,12 @@ uint64_t freeKib(kj::StringPtr path) {
   return uint64_t(stats.f_bavail) * stats.f_frsize / 1024;
 }
 
+uint64_t hostNanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return uint64_t(now.tv_sec) * 1000000000ull + uint64_t(now.tv_nsec);
+}
+
 kj::Maybe<kj::String> artifactProblem(kj::StringPtr what, kj::StringPtr path, kj::StringPtr label) {
   struct stat stats;
   if (stat(path.cStr(), &stats) < 0)

@@ -18,6 +18,9 @@ kj::Maybe<kj::String> findProgram(kj::StringPtr program, kj::StringPtr searchPat
 kj::Maybe<kj::String> spaceProblem(kj::StringPtr path, uint64_t freeKib);
 uint64_t freeKib(kj::StringPtr path);
 
+// The host's clock: nanoseconds since 1970.
+uint64_t hostNanoseconds();
+
 // Null when `path` is a readable file that is not empty. `label`: what builds it.
 kj::Maybe<kj::String> artifactProblem(kj::StringPtr what, kj::StringPtr path, kj::StringPtr label);
 

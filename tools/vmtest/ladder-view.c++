@@ -215,57 +215,64 @@ PlainView::PlainView(const RunState& state) : state(state), told(kj::heapArray<b
   for (bool& t : told) t = false;
 }
 
-kj::Vector<kj::String> PlainView::news(kj::TimePoint now) {
-  kj::Vector<kj::String> lines;
-  if (lastNews == nullptr) lastNews = now;
+// The one that was reached first of those not told yet, so that the lines tell the story as it went.
+kj::Maybe<size_t> PlainView::nextUntold() const {
+  kj::Maybe<size_t> next;
+  kj::Duration earliest = 0 * kj::SECONDS;
   auto& rungs = state.profile().rungs;
-  for (;;) {
-    // In the order of time, so that the lines tell the story as it went.
-    kj::Maybe<size_t> next;
-    for (size_t i = 0; i < rungs.size(); i++) {
-      if (told[i] || state.reached(i) == nullptr || !state.inScope(rungs[i])) continue;
-      auto at = [&](size_t index) -> kj::Duration {
-        KJ_IF_MAYBE (reached, state.reached(index)) return reached->at;
-        return 0 * kj::SECONDS;
-      };
-      KJ_IF_MAYBE (best, next) {
-        if (at(i) >= at(*best)) continue;
-      }
+  for (size_t i = 0; i < rungs.size(); i++) {
+    if (told[i] || !state.inScope(rungs[i])) continue;
+    KJ_IF_MAYBE (reached, state.reached(i)) {
+      if (next != nullptr && reached->at >= earliest) continue;
       next = i;
-    }
-    KJ_IF_MAYBE (i, next) {
-      told[*i] = true;
-      KJ_IF_MAYBE (reached, state.reached(*i)) {
-        auto text = reached->line.startsWith(rungs[*i].marker->text) || reached->byAlternative
-                        ? kj::str(reached->line)
-                        : kj::str(rungs[*i].text(), ": ", reached->line);
-        lines.add(kj::str("[+", secondsText(reached->at), "] ", NODE_NAMES[rungs[*i].node], ' ',
-                          reached->byAlternative ? "warn" : "ok  ", ' ', text));
-      }
-    } else {
-      break;
+      earliest = reached->at;
     }
   }
-  auto& chaos = state.latePhases().chaos();
-  for (; chaosTold < chaos.plan().size() && chaos.recovery(chaosTold).over; chaosTold++)
-    lines.add(kj::str("[+", secondsText(state.elapsed(now)), "]   ", recoveryLine(chaos, chaosTold)));
+  return next;
+}
+
+void PlainView::tellRungs(kj::Vector<kj::String>& lines) {
+  auto& rungs = state.profile().rungs;
+  for (auto next = nextUntold(); next != nullptr; next = nextUntold()) {
+    auto i = KJ_ASSERT_NONNULL(next);
+    told[i] = true;
+    auto& reached = KJ_ASSERT_NONNULL(state.reached(i));
+    auto text = reached.line.startsWith(rungs[i].marker->text) || reached.byAlternative
+                    ? kj::str(reached.line)
+                    : kj::str(rungs[i].text(), ": ", reached.line);
+    lines.add(kj::str("[+", secondsText(reached.at), "] ", NODE_NAMES[rungs[i].node], ' ',
+                      reached.byAlternative ? "warn" : "ok  ", ' ', text));
+  }
+}
+
+void PlainView::tellPhases(kj::Vector<kj::String>& lines) {
   for (; phasesTold < state.profile().phases.size(); phasesTold++) {
     auto phase = state.profile().phases[phasesTold].phase;
-    if (state.failure() != nullptr && phase >= state.phase()) break;
+    if (state.failure() != nullptr && phase >= state.phase()) return;
     KJ_IF_MAYBE (duration, state.phaseDuration(phase)) {
       lines.add(kj::str("phase ", phaseName(phase), " done in ", secondsText(*duration)));
     } else {
-      break;
+      return;
     }
   }
+}
+
+kj::Vector<kj::String> PlainView::news(kj::TimePoint now) {
+  kj::Vector<kj::String> lines;
+  if (lastNews == nullptr) lastNews = now;
+  auto stamp = [&] { return kj::str("[+", secondsText(state.elapsed(now)), "]   "); };
+  tellRungs(lines);
+  auto& chaos = state.latePhases().chaos();
+  for (; chaosTold < chaos.plan().size() && chaos.recovery(chaosTold).over; chaosTold++)
+    lines.add(kj::str(stamp(), recoveryLine(chaos, chaosTold)));
+  tellPhases(lines);
   if (lines.size() > 0) {
     lastNews = now;
   } else if (now - KJ_ASSERT_NONNULL(lastNews) >= QUIET) {
     lastNews = now;
     auto doing = chaos.status();
-    if (doing.size() > 0) lines.add(kj::str("[+", secondsText(state.elapsed(now)), "]   ", doing));
-    KJ_IF_MAYBE (wait, waitingFor(state, now))
-      lines.add(kj::str("[+", secondsText(state.elapsed(now)), "]   waiting for ", *wait));
+    if (doing.size() > 0) lines.add(kj::str(stamp(), doing));
+    KJ_IF_MAYBE (wait, waitingFor(state, now)) lines.add(kj::str(stamp(), "waiting for ", *wait));
   }
   return lines;
 }

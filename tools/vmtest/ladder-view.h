@@ -30,6 +30,10 @@ class PlainView {
   kj::Array<bool> told;
   size_t phasesTold = 0, chaosTold = 0;
   kj::Maybe<kj::TimePoint> lastNews;  // of the first call, until there are news
+
+  kj::Maybe<size_t> nextUntold() const;
+  void tellRungs(kj::Vector<kj::String>& lines);
+  void tellPhases(kj::Vector<kj::String>& lines);
 };
 
 // "12.3 s"

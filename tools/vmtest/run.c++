@@ -4,12 +4,10 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tools/vmtest/capture-merge.h"
 #include "tools/vmtest/host-checks.h"
-#include "tools/vmtest/late-report.h"
 #include "tools/vmtest/wire-evidence.h"
 
 namespace nexus::vmtest {
@@ -24,12 +22,6 @@ constexpr kj::Duration LINGER = 200 * kj::MILLISECONDS;  // for the last lines a
 
 kj::String firstLine(kj::StringPtr text) {
   return kj::heapString(text.begin(), text.findFirst('\n').orDefault(text.size()));
-}
-
-uint64_t hostNanoseconds() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return uint64_t(now.tv_sec) * 1000000000ull + uint64_t(now.tv_nsec);
 }
 
 }  // namespace
@@ -299,75 +291,6 @@ kj::Promise<void> Run::settle() {
   }
   state.finish(now());
   screen.settle(state, now());
-}
-
-// Afterwards ----------------------------------------
-
-kj::Array<const Capture*> Run::captures() {
-  if (!facts.captured) return nullptr;
-  return KJ_MAP(guest, guests) {
-    return &guest->capture();
-  };
-}
-
-int Run::report() {
-  auto& state = KJ_ASSERT_NONNULL(runState);
-  auto seen = captures();
-  for (auto& guest : guests) {
-    facts.qemu.add(guest->report());
-    KJ_IF_MAYBE (error, guest->captureError()) state.warn(kj::str("a capture is not whole: ", *error));
-  }
-  KJ_IF_MAYBE (failure, state.failure()) {
-    // KVM that passed its probe and then does not bring up a guest is tried again next time.
-    KJ_IF_MAYBE (c, cache) {
-      if (failure->kind == FailureKind::LAUNCH && accel == Accel::KVM) AccelProbe::forget(**c);
-    }
-    if (failure->kind == FailureKind::LAUNCH || failure->kind == FailureKind::NODE_ENDED) {
-      auto& guest = *guests[failure->node];
-      if (failure->kind == FailureKind::LAUNCH)
-        state.warn(kj::str("QEMU of node ", NODE_NAMES[failure->node], ' ', guest.story()));
-      auto said = guest.qemuLastLine();
-      if (said.size() > 0) state.warn(kj::str("QEMU of node ", NODE_NAMES[failure->node], " said: ", said));
-    }
-  }
-  kj::Maybe<Diagnosis> diagnosis;
-  KJ_IF_MAYBE (failure, state.failure()) diagnosis = diagnose(state, *failure, seen);
-  bool keepCapture = facts.captured && (options.pcap == PcapMode::ON || diagnosis != nullptr);
-  if (keepCapture) {
-    facts.capturePath = kj::str(facts.outDir, "/capture.pcapng");
-    folder.write("capture.pcapng", pcapngOf(seen, state, launchStamp));
-  }
-  kj::Maybe<const Diagnosis&> verdict;
-  KJ_IF_MAYBE (d, diagnosis) verdict = *d;
-  auto json = summaryJson(state, verdict, facts, seen), junit = junitXml(state, verdict, facts);
-  folder.write("summary.json", json.asBytes());
-  folder.write("junit.xml", junit.asBytes());
-  if (profile.find(Phase::PERF) != nullptr) {
-    auto commands = KJ_MAP(guest, guests) {
-      return kj::str(guest->command());
-    };
-    auto evidence = releaseEvidenceJson(state, verdict == nullptr, facts.runId, hostNanoseconds() / 1000000, commands,
-                                        facts.outDir);
-    folder.write("release-evidence.json", evidence.asBytes());
-  }
-  folder.write("result.txt", (verdict == nullptr ? "success\n"_kj : "failed\n"_kj).asBytes());
-  KJ_IF_MAYBE (path, env.xmlOutput) writeWholeFile(*path, junit.asBytes());
-  kj::Vector<kj::String> text;
-  KJ_IF_MAYBE (d, diagnosis) {
-    auto tails = KJ_MAP(guest, guests) {
-      return guest->tail();
-    };
-    text = failureText(state, KJ_ASSERT_NONNULL(state.failure()), *d, facts, tails);
-    if (env.github) text.add(kj::str("::error title=", d->code, "::", d->message));
-  } else {
-    text = passText(state, facts, seen);
-  }
-  for (auto& line : text) screen.line(line);
-  screen.line(summaryLine(verdict, false, kj::str(facts.outDir, "/summary.json")));
-  if (options.json) kj::FdOutputStream(env.out).write(json.begin(), json.size());
-  folder.tidyUp();
-  KJ_IF_MAYBE (d, diagnosis) return d->exit;
-  return 0;
 }
 
 // implements GuestListener, ErrorHandler ----------------------------------------

@@ -51,6 +51,9 @@ class Run final : private GuestListener, private kj::TaskSet::ErrorHandler {
   kj::Promise<void> settle();
   kj::Promise<void> whenGuestsEnded(kj::Duration limit);
   int report();
+  void noteFailedLaunch(const Failure& failure);
+  kj::String writeReports(kj::Maybe<const Diagnosis&> verdict);  // the summary, for standard output
+  kj::Vector<kj::String> verdictText(kj::Maybe<const Diagnosis&> verdict);
   void header();
   kj::TimePoint now() { return io.provider->getTimer().now(); }
   kj::Array<const Capture*> captures();

@@ -63,6 +63,24 @@ TEST_CASE("when the harness itself fails, --json still gives a summary on standa
   }
 }
 
+TEST_CASE("a disk that fills up while the guests run is no error of the harness: 62, and the remedy") {
+  TemporaryFolder temporary;
+  auto script = temporary.write("script", "[all]\nconsole hello\nhang\n");
+  struct Full {
+    kj::StringPtr file, until;
+  };
+  for (auto& full : {Full{"uart-A.log", "end"}, Full{"summary.json", "build"}}) {
+    CAPTURE(full.file.cStr());
+    TemporaryFolder out;
+    KJ_SYSCALL(symlink("/dev/full", out.file(full.file).cStr()));  // whatever is written to it fails with ENOSPC
+    auto outcome = program({"--qemu", "tools/vmtest/fake-qemu", "--kernel", script, "--initrd", "/bin/sh",
+                            "--accel=tcg", "--phase", full.until, "--out", out.path(), "--json"});
+    CHECK(outcome.code == EXIT_NO_SPACE);
+    CHECK(has(outcome.out, "\"errorCode\": \"OS2VM_E_HOST_ENOSPC\""));
+    CHECK(has(outcome.out, "free some space"));
+  }
+}
+
 TEST_CASE("bad usage is 2, and the list takes the other options into account") {
   CHECK(program({"--wat"}).code == EXIT_USAGE);
   auto list = program({"--list", "--chaos", "kills"});

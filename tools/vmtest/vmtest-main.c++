@@ -106,6 +106,15 @@ int runProfile(Options options, const GuestArtifacts& artifacts) {
   return kj::heap<Run>(io, options, env)->execute(whenInterrupted(io.unixEventPort)).wait(io.waitScope);
 }
 
+// What went wrong while the guests ran. A disk that fills up has the status of one that is full from the start: of the
+// number of a system call's error, an exception keeps its text.
+int exitStatusOf(const kj::Exception& exception) {
+  for (int full : {ENOSPC, EDQUOT}) {
+    if (strstr(exception.getDescription().cStr(), strerror(full)) != nullptr) return EXIT_NO_SPACE;
+  }
+  return EXIT_UNEXPECTED;
+}
+
 }  // namespace
 
 int vmtestMain(int argc, char** argv, kj::StringPtr program, kj::ArrayPtr<const Profile* const> profiles,
@@ -128,10 +137,11 @@ int vmtestMain(int argc, char** argv, kj::StringPtr program, kj::ArrayPtr<const 
       bool json = options.json;
       auto& profile = *options.profile;
       KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { code = runProfile(kj::mv(options), artifacts); })) {
-        say(STDERR_FILENO, kj::str("FAIL  ", profile.codePrefix, "UNEXPECTED (exit ", EXIT_UNEXPECTED,
-                                   ")\n  what      ", exception->getDescription(), "\n  where     ",
-                                   exception->getFile(), ':', exception->getLine(), '\n'));
-        auto diagnosis = preflightDiagnosis(profile, EXIT_UNEXPECTED, exception->getDescription());
+        code = exitStatusOf(*exception);
+        auto diagnosis = preflightDiagnosis(profile, code, exception->getDescription());
+        say(STDERR_FILENO,
+            kj::str("FAIL  ", diagnosis.code, " (exit ", code, ")\n  what      ", diagnosis.message, "\n  where     ",
+                    exception->getFile(), ':', exception->getLine(), "\n  next      ", diagnosis.hint, '\n'));
         if (json) say(STDOUT_FILENO, preflightSummaryJson(profile, diagnosis, nullptr));
       }
       return code;

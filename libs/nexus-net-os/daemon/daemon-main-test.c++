@@ -178,7 +178,7 @@ TEST_CASE("an export is not taken away from a process that serves it, and what a
     KJ_SYSCALL(listen(fd, 8));
     Child second(args("--config", failing.cStr(), "--export", given.cStr()));
     CHECK(second.wait() == 1);
-    CHECK(second.output.find("another process serves this export") != std::string::npos);
+    CHECK(second.output.find("another process serves at this path") != std::string::npos);
   }
   Child next(args("--config", failing.cStr(), "--export", given.cStr()));
   CHECK(next.wait() == 1);
@@ -186,7 +186,7 @@ TEST_CASE("an export is not taken away from a process that serves it, and what a
   auto nowhere = kj::str("status=unix:", files.file("none/x.sock"));
   Child bad(args("--export", nowhere.cStr()));
   CHECK(bad.wait() == 1);
-  CHECK(bad.output.find("an export cannot be served at this path") != std::string::npos);
+  CHECK(bad.output.find("nothing can be served at this path") != std::string::npos);
 }
 
 TEST_CASE("an export serves on its path, for its owner alone, and SIGTERM ends with status 0") {

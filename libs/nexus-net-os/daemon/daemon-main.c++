@@ -2,21 +2,19 @@
 
 #include <capnp/any.h>
 #include <capnp/dynamic.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <kj/async-unix.h>
 #include <kj/debug.h>
 #include <kj/map.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <fstream>
 #include <sstream>
 
+#include "libs/nexus-net-os/base/unix-listen.h"
 #include "libs/nexus-net-os/daemon/config-loader.h"
 #include "libs/nexus-net-os/daemon/log.h"
 #include "libs/nexus-net-os/daemon/sandbox.h"
@@ -29,6 +27,7 @@ namespace {
 constexpr int EXIT_USAGE = 2;
 constexpr int EXIT_CONFIG = 8;
 constexpr int FIRST_LISTEN_FD = 3;
+constexpr int BACKLOG = 64;
 constexpr kj::uint EVENTS_PER_POLL = 32;  // a busy loop must not keep sockets and timers waiting
 
 // In the place of a source file: an exception that is the user's to mend, and which exit status it is.
@@ -106,7 +105,11 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
 
   void addExport(Endpoint endpoint) {
     kj::AutoCloseFd fd(endpoint.fd);
-    KJ_IF_MAYBE (path, endpoint.path) fd = listenUnix(*path);
+    KJ_IF_MAYBE (path, endpoint.path) {
+      if (path->size() > MAX_SOCKET_PATH)
+        throw wrongUsage(kj::str("--export ", endpoint.name, ": a socket path has at most 107 bytes: ", *path));
+      fd = listenUnix(*path, BACKLOG);
+    }
     KJ_SYSCALL(fcntl(fd, F_SETFD, FD_CLOEXEC), "no such inherited descriptor", endpoint.name, endpoint.fd);
     exports.insert(kj::mv(endpoint.name), asyncIo.lowLevelProvider->wrapListenSocketFd(kj::mv(fd)));
   }
@@ -128,9 +131,8 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
   CapReconnect& import(kj::StringPtr name) override {
     KJ_IF_MAYBE (import, imports.find(name)) return **import;
     kj::throwFatalException(
-        kj::Exception(kj::Exception::Type::FAILED, USAGE_ORIGIN, 0,
-                      kj::str("the import \"", name, "\" is missing: give --import ", name,
-                              "=unix:PATH, or a connected socket of that name in LISTEN_FDS and LISTEN_FDNAMES")));
+        wrongUsage(kj::str("the import \"", name, "\" is missing: give --import ", name,
+                           "=unix:PATH, or a connected socket of that name in LISTEN_FDS and LISTEN_FDNAMES")));
   }
 
   bool hasImport(kj::StringPtr name) override { return imports.find(name) != nullptr; }
@@ -190,65 +192,40 @@ class Context final : public DaemonContext, private kj::TaskSet::ErrorHandler {
   void taskFailed(kj::Exception&& exception) override {
     KJ_IF_MAYBE (f, broken) (*f)->reject(kj::mv(exception));
   }
-
-  static kj::AutoCloseFd listenUnix(kj::StringPtr path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    KJ_REQUIRE(path.size() < sizeof(address.sun_path), "the socket path is too long: at most 107 bytes", path);
-    memcpy(address.sun_path, path.begin(), path.size());
-    int fd;
-    KJ_SYSCALL(fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    kj::AutoCloseFd result(fd);
-    auto* raw = reinterpret_cast<sockaddr*>(&address);
-    struct stat existing;
-    if (lstat(path.cStr(), &existing) == 0 && S_ISSOCK(existing.st_mode)) {
-      kj::AutoCloseFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      KJ_REQUIRE(connect(probe, raw, sizeof(address)) != 0 && errno != EAGAIN,
-                 "another process serves this export: stop it first, or choose another path", path);
-      unlink(path.cStr());  // left by a former run
-    }
-    auto before = umask(0177);  // for the owner alone
-    KJ_DEFER(umask(before));
-    if (bind(fd, raw, sizeof(address)) != 0) {
-      KJ_FAIL_REQUIRE("an export cannot be served at this path", path, strerror(errno));
-    }
-    KJ_SYSCALL(::listen(fd, 64), path);
-    return result;
-  }
 };
 
-// Everything given on the command line and inherited; an error message instead if something is malformed.
-kj::Maybe<kj::String> addEndpoints(Context& context, const Options& options) {
+// Everything given on the command line and inherited. Wrong usage when something is malformed.
+void addEndpoints(Context& context, const Options& options) {
   for (auto& text : options.imports) {
     auto endpoint = tryParseEndpoint(text);
     KJ_IF_MAYBE (e, endpoint)
       context.addImport(kj::mv(*e));
     else
-      return kj::str("--import ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER");
+      throw wrongUsage(kj::str("--import ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER"));
   }
   for (auto& text : options.exports) {
     auto endpoint = tryParseEndpoint(text);
     KJ_IF_MAYBE (e, endpoint)
       context.addExport(kj::mv(*e));
     else
-      return kj::str("--export ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER");
+      throw wrongUsage(kj::str("--export ", text.c_str(), ": expected NAME=unix:PATH or NAME=fd:NUMBER"));
   }
   auto* count = getenv("LISTEN_FDS");
   auto* names = getenv("LISTEN_FDNAMES");
   auto* pid = getenv("LISTEN_PID");
   if (count == nullptr || names == nullptr || (pid != nullptr && kj::StringPtr(pid).parseAs<pid_t>() != getpid()))
-    return nullptr;
+    return;
   int total = kj::StringPtr(count).parseAs<int>();
   std::istringstream list(names);
   std::string name;
   int fd = FIRST_LISTEN_FD;
   while (std::getline(list, name, ':')) {
-    if (fd >= FIRST_LISTEN_FD + total) return kj::str("LISTEN_FDNAMES has more names than LISTEN_FDS says: ", count);
+    if (fd >= FIRST_LISTEN_FD + total)
+      throw wrongUsage(kj::str("LISTEN_FDNAMES has more names than LISTEN_FDS says: ", count));
     Endpoint endpoint{kj::heapString(name.data(), name.size()), nullptr, fd};
     isListening(fd) ? context.addExport(kj::mv(endpoint)) : context.addImport(kj::mv(endpoint));
     fd++;
   }
-  return nullptr;
 }
 
 // Every descriptor that was handed to this process on purpose.
@@ -280,79 +257,93 @@ kj::Maybe<ConfigError> readConfig(const Options& options, kj::StringPtr table, c
   return loadConfig(options.configFile.c_str(), text.str().c_str(), table, schema, message);
 }
 
-}  // namespace
-
-kj::Exception badConfiguration(kj::StringPtr sentence) {
-  return kj::Exception(kj::Exception::Type::FAILED, CONFIG_ORIGIN, 0, kj::str(sentenceOf(sentence)));
-}
-
-int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchema schema, DaemonRun run) {
-  LineLog log(info.name);
-  Options options;
+// The exit status when there is nothing left to do: help, a version, or options that make no sense.
+kj::Maybe<int> parseOptions(int argc, char* argv[], const DaemonInfo& info, Options& options) {
   CLI::App app{info.description.cStr(), info.name.cStr()};
   app.add_option("--config", options.configFile, "TOML file; the table of this daemon is read")
       ->check(CLI::ExistingFile);
   app.add_option("--import", options.imports, "a capability to use: NAME=unix:PATH or NAME=fd:NUMBER");
   app.add_option("--export", options.exports, "a capability to serve: NAME=unix:PATH or NAME=fd:NUMBER");
-  app.add_flag("--check", options.check, "check the configuration and stop");
+  app.add_flag("--check", options.check, "check the configuration, as a start would, and stop");
   app.set_version_flag("--version", "nexus-net 0.1.0");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : EXIT_USAGE;
   }
-  auto complain = [&](kj::StringPtr what) {
-    auto line = kj::str(info.name, ": ", what, '\n');
-    (void)!write(STDERR_FILENO, line.begin(), line.size());
-  };
+  return nullptr;
+}
+
+void complain(const DaemonInfo& info, kj::StringPtr what) {
+  auto line = kj::str(info.name, ": ", what, '\n');
+  (void)!write(STDERR_FILENO, line.begin(), line.size());
+}
+
+// Runs the daemon until it ends, fails, or is asked to end: its exit status. What it throws before it runs is thrown.
+int serveUntilStopped(const DaemonInfo& info, const Options& options, DaemonRun run, capnp::AnyStruct::Reader config) {
+  kj::UnixEventPort::captureSignal(SIGTERM);
+  kj::UnixEventPort::captureSignal(SIGINT);
+  signal(SIGPIPE, SIG_IGN);
+  closeStrayFds(inheritedFds(options));
+  auto io = kj::setupAsyncIo();
+  io.waitScope.setBusyPollInterval(EVENTS_PER_POLL);
+  Context context(io, options);
+  addEndpoints(context, options);
+  auto stopped = io.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io.unixEventPort.onSignal(SIGINT)).ignoreResult();
+  auto broken = context.whenBroken();
+  bool ended = false;
+  auto daemon = kj::evalNow([&] { return run(context, config); }).attach(kj::defer([&ended] { ended = true; })).fork();
+  auto end = kj::runCatchingExceptions(
+      [&] { daemon.addBranch().exclusiveJoin(kj::mv(broken)).exclusiveJoin(kj::mv(stopped)).wait(io.waitScope); });
+  if (ended) {
+    // What clients still hold refers to what is gone: the kernel closes their connections.
+    int status = context.exitStatus();
+    KJ_IF_MAYBE (exception, end) {
+      complain(info, sentenceOf(exception->getDescription()));
+      status = exitStatusOf(*exception);
+    }
+    _exit(status);
+  }
+  // The daemon is still whole: first its clients go, then it.
+  context.closeConnections();
+  KJ_IF_MAYBE (exception, end) kj::throwFatalException(kj::mv(*exception));
+  return context.exitStatus();
+}
+
+}  // namespace
+
+kj::Exception badConfiguration(kj::StringPtr sentence) {
+  return kj::Exception(kj::Exception::Type::FAILED, CONFIG_ORIGIN, 0, kj::str(sentenceOf(sentence)));
+}
+
+kj::Exception wrongUsage(kj::StringPtr sentence) {
+  return kj::Exception(kj::Exception::Type::FAILED, USAGE_ORIGIN, 0, kj::str(sentence));
+}
+
+int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchema schema, DaemonCheck check,
+              DaemonRun run) {
+  LineLog log(info.name);
+  Options options;
+  auto done = parseOptions(argc, argv, info, options);
+  KJ_IF_MAYBE (status, done) return *status;
 
   capnp::MallocMessageBuilder message;
   auto configError = readConfig(options, info.name, schema, message);
   KJ_IF_MAYBE (error, configError) {
-    complain(error->message);
+    complain(info, error->message);
     return EXIT_CONFIG;
   }
-  if (options.check) return 0;
-
-  kj::UnixEventPort::captureSignal(SIGTERM);
-  kj::UnixEventPort::captureSignal(SIGINT);
-  signal(SIGPIPE, SIG_IGN);
   int status = 0;
   auto failure = kj::runCatchingExceptions([&] {
-    closeStrayFds(inheritedFds(options));
-    auto io = kj::setupAsyncIo();
-    io.waitScope.setBusyPollInterval(EVENTS_PER_POLL);
-    Context context(io, options);
-    auto usage = addEndpoints(context, options);
-    KJ_IF_MAYBE (what, usage) {
-      complain(*what);
-      status = EXIT_USAGE;
-      return;
+    auto config = message.getRoot<capnp::AnyStruct>().asReader();
+    if (options.check) {
+      check(config);
+    } else {
+      status = serveUntilStopped(info, options, kj::mv(run), config);
     }
-    auto stopped = io.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io.unixEventPort.onSignal(SIGINT)).ignoreResult();
-    auto broken = context.whenBroken();
-    bool ended = false;
-    auto daemon = kj::evalNow([&] { return run(context, message.getRoot<capnp::AnyStruct>().asReader()); })
-                      .attach(kj::defer([&ended] { ended = true; }))
-                      .fork();
-    auto end = kj::runCatchingExceptions(
-        [&] { daemon.addBranch().exclusiveJoin(kj::mv(broken)).exclusiveJoin(kj::mv(stopped)).wait(io.waitScope); });
-    if (ended) {
-      // What clients still hold refers to what is gone: the kernel closes their connections.
-      status = context.exitStatus();
-      KJ_IF_MAYBE (exception, end) {
-        complain(sentenceOf(exception->getDescription()));
-        status = exitStatusOf(*exception);
-      }
-      _exit(status);
-    }
-    // The daemon is still whole: first its clients go, then it.
-    context.closeConnections();
-    KJ_IF_MAYBE (exception, end) kj::throwFatalException(kj::mv(*exception));
-    status = context.exitStatus();
   });
   KJ_IF_MAYBE (exception, failure) {
-    complain(sentenceOf(exception->getDescription()));
+    complain(info, sentenceOf(exception->getDescription()));
     return exitStatusOf(*exception);
   }
   return status;

@@ -9,8 +9,9 @@
 //   LISTEN_FDS, LISTEN_FDNAMES              inherited descriptors by name: a listening socket is an export, a connected
 //   one an import
 //
-// SIGHUP: the configuration is read again, by daemons that can (dsoftbusd). Exit status: 0 stopped by SIGTERM or
-// SIGINT, 1 failed, 2 usage, 8 configuration.
+// SIGHUP: the configuration is read again, by daemons that can (dsoftbusd). `--check` reads the configuration and
+// whatever it names as a start would, and ends. Exit status: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 usage (an
+// option, an import that is missing, an export that the daemon does not have), 8 configuration.
 #include <capnp/schema.h>
 #include <kj/async-io.h>
 
@@ -54,6 +55,10 @@ class DaemonContext {
 // with status 8 and this sentence, which names the key and what to write.
 kj::Exception badConfiguration(kj::StringPtr sentence);
 
+// An option, or the name of an import or export, that this daemon cannot do anything with: ends it with status 2 and
+// this sentence.
+kj::Exception wrongUsage(kj::StringPtr sentence);
+
 // What `read` makes of the configuration; a failure of it is a wrong configuration.
 template <typename Read>
 auto readSettings(Read&& read) {
@@ -71,14 +76,25 @@ struct DaemonInfo {
 
 // Runs until the promise of `run` ends (its exception is printed as one sentence) or a signal asks for the end.
 using DaemonRun = kj::Function<kj::Promise<void>(DaemonContext&, capnp::AnyStruct::Reader config)>;
-int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchema schema, DaemonRun run);
+// Fails as `run` would on values that make no sense, and does nothing else: what --check adds to the types.
+using DaemonCheck = kj::Function<void(capnp::AnyStruct::Reader config)>;
+int runDaemon(int argc, char* argv[], const DaemonInfo& info, capnp::StructSchema schema, DaemonCheck check,
+              DaemonRun run);
 
+template <typename Config, typename Check, typename Run>
+int daemonMain(int argc, char* argv[], const DaemonInfo& info, Check&& check, Run&& run) {
+  return runDaemon(
+      argc, argv, info, capnp::Schema::from<Config>(),
+      [&check](capnp::AnyStruct::Reader config) { check(config.as<Config>()); },
+      [&run](DaemonContext& context, capnp::AnyStruct::Reader config) -> kj::Promise<void> {
+        return run(context, config.as<Config>());
+      });
+}
+
+// For a configuration in which every value of the right type can be used.
 template <typename Config, typename Run>
 int daemonMain(int argc, char* argv[], const DaemonInfo& info, Run&& run) {
-  return runDaemon(argc, argv, info, capnp::Schema::from<Config>(),
-                   [&run](DaemonContext& context, capnp::AnyStruct::Reader config) -> kj::Promise<void> {
-                     return run(context, config.as<Config>());
-                   });
+  return daemonMain<Config>(argc, argv, info, [](typename Config::Reader) {}, run);
 }
 
 }  // namespace nexus

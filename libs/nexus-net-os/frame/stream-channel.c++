@@ -5,10 +5,11 @@
 #include <kj/vector.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "libs/nexus-net-os/base/unix-listen.h"
 
 namespace nexus {
 
@@ -21,7 +22,7 @@ constexpr kj::StringPtr NOT_CONNECTED = "nobody is connected to the frame stream
 sockaddr_un unixAddress(kj::StringPtr path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  KJ_REQUIRE(path.size() > 0 && path.size() < sizeof(address.sun_path), "streamPath must be 1 to 107 bytes long", path);
+  requireStreamPath(path);
   memcpy(address.sun_path, path.begin(), path.size());
   return address;
 }
@@ -229,6 +230,10 @@ kj::Promise<void> StreamChannel::whenWritable() {
 
 // Connecting ----------------------------------------
 
+void requireStreamPath(kj::StringPtr path) {
+  KJ_REQUIRE(path.size() > 0 && path.size() <= MAX_SOCKET_PATH, "streamPath must be 1 to 107 bytes long", path);
+}
+
 StreamChannel::Connect unixStreamConnector(kj::StringPtr path) {
   return [address = unixAddress(path)]() -> kj::Promise<kj::AutoCloseFd> {
     auto fd = newUnixSocket();
@@ -241,9 +246,7 @@ StreamChannel::Connect unixStreamConnector(kj::StringPtr path) {
 }
 
 StreamChannel::Connect unixStreamListener(kj::UnixEventPort& eventPort, kj::StringPtr path) {
-  auto address = unixAddress(path);
-  struct stat existing;
-  if (lstat(address.sun_path, &existing) == 0 && S_ISSOCK(existing.st_mode)) unlink(address.sun_path);
+  requireStreamPath(path);
   struct Listener {
     kj::AutoCloseFd fd;
     kj::UnixEventPort::FdObserver observer;
@@ -259,10 +262,7 @@ StreamChannel::Connect unixStreamListener(kj::UnixEventPort& eventPort, kj::Stri
       }
     }
   };
-  auto fd = newUnixSocket();
-  KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), path);
-  KJ_SYSCALL(listen(fd, 1), path);
-  auto listener = kj::heap<Listener>(eventPort, kj::mv(fd));
+  auto listener = kj::heap<Listener>(eventPort, listenUnix(path, 1));
   return [listener = kj::mv(listener)]() mutable { return listener->accept(); };
 }
 

@@ -61,11 +61,14 @@ class StreamChannel final : public FrameChannel {
   void lose(kj::StringPtr why);
 };
 
+// FAILED, naming the setting, when the path is empty or longer than a socket's path may be.
+void requireStreamPath(kj::StringPtr path);
+
 // Connects to the Unix socket at `path` with every call. FAILED, at once, when the path is too long.
 StreamChannel::Connect unixStreamConnector(kj::StringPtr path);
 
-// Listens at `path`, from now on, for one peer after the other; removes a socket left there by a former run. FAILED
-// when it cannot.
+// Listens at `path`, from now on, for one peer after the other; takes over a socket left there by a former run. FAILED
+// when it cannot, also because another process listens there.
 StreamChannel::Connect unixStreamListener(kj::UnixEventPort& eventPort, kj::StringPtr path);
 
 }  // namespace nexus

@@ -22,7 +22,7 @@ constexpr size_t VNET_HEADER = 12;                    // bytes: virtio_net_hdr_v
 
 ifreq requestFor(kj::StringPtr name) {
   ifreq request{};
-  KJ_REQUIRE(name.size() > 0 && name.size() < IFNAMSIZ, "tapName must be 1 to 15 characters long", name);
+  requireTapName(name);
   memcpy(request.ifr_name, name.begin(), name.size());
   return request;
 }
@@ -70,6 +70,10 @@ kj::AutoCloseFd openTap(kj::StringPtr name) {
 }
 
 }  // namespace
+
+void requireTapName(kj::StringPtr name) {
+  KJ_REQUIRE(name.size() > 0 && name.size() < IFNAMSIZ, "tapName must be 1 to 15 characters long", name);
+}
 
 TapChannel::TapChannel(kj::UnixEventPort& eventPort, kj::Timer& timer, kj::StringPtr interfaceName)
     : timer(timer),

@@ -52,4 +52,7 @@ class TapChannel final : public FrameChannel {
   kj::Promise<void> retake();
 };
 
+// FAILED, naming the setting, when no interface can have this name.
+void requireTapName(kj::StringPtr name);
+
 }  // namespace nexus
