@@ -12,9 +12,9 @@
 #include <deque>
 
 #include "daemons/virtionetd/nic-server.h"
+#include "libs/nexus-net-os/base/wait-list.h"
 #include "libs/nexus-net-os/frame/ring-port.h"
 #include "libs/nexus-net-os/rpc/socket-pair.h"
-#include "libs/nexus-net-os/base/wait-list.h"
 
 namespace nexus {
 namespace {

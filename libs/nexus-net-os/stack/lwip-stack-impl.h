@@ -1,5 +1,6 @@
 #pragma once
 // What LwipStack is made of. Private to lwip-stack.c++ and link-glue.c++.
+#include "libs/nexus-net-os/base/wait-list.h"
 #include "libs/nexus-net-os/stack/answer-limiter.h"
 #include "libs/nexus-net-os/stack/block-cache.h"
 #include "libs/nexus-net-os/stack/frame-filter.h"
@@ -11,7 +12,6 @@
 #include "libs/nexus-net-os/stack/random-pool.h"
 #include "libs/nexus-net-os/stack/tcp-isn.h"
 #include "libs/nexus-net-os/stack/tcp-orphans.h"
-#include "libs/nexus-net-os/base/wait-list.h"
 #include "lwip/netif.h"
 
 namespace nexus {

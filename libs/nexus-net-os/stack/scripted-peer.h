@@ -5,8 +5,8 @@
 #include <deque>
 #include <functional>
 
-#include "libs/nexus-net-os/frame/frame-port.h"
 #include "libs/nexus-net-os/base/wait-list.h"
+#include "libs/nexus-net-os/frame/frame-port.h"
 #include "libs/nexus-net-os/stack/wire-frame.h"
 
 namespace nexus {
