@@ -61,11 +61,14 @@ struct PeerInfo {
   reason @3 :Text;
   # Why it is in this state.
   address @4 :SocketAddress;
+  # Where it is heard; if it is not, the other end of its session. Port 0: neither.
   ageMs @5 :UInt64;
   # Since its last announcement.
   services @6 :List(Text);
   link @7 :Text;
   # The name of the link over which it was heard last.
+  heard @8 :Bool;
+  # Announcements of it are heard. If not, it has no ageMs, services and link.
 }
 
 struct StreamInfo {

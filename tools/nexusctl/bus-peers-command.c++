@@ -34,12 +34,19 @@ kj::String shortId(kj::StringPtr id) {
   return kj::str(id.slice(0, 4), "..", id.slice(id.size() - 2));
 }
 
+// A peer whose announcements do not come here may have a session all the same: it has dialled, or a configured address
+// was.
+kj::String seenText(idl::PeerInfo::Reader peer) {
+  if (peer.getHeard()) return durationText(peer.getAgeMs());
+  return kj::str(peer.getState() == idl::SessionState::READY ? "in session" : "never");
+}
+
 Json peerJson(idl::PeerInfo::Reader peer, kj::StringPtr address) {
   Json item;
   item.set("name", clean(peer.getName())).set("deviceId", clean(peer.getDeviceId()));
   item.set("state", stateName(peer.getState())).set("reason", clean(peer.getReason()));
   item.set("address", address)
-      .set("heard", address.size() > 0)
+      .set("heard", peer.getHeard())
       .set("link", clean(peer.getLink()))
       .set("ageMs", uint64_t(peer.getAgeMs()));
   auto services = Json::array();
@@ -65,11 +72,11 @@ class BusPeersCommand final : public Command {
     auto list = Json::array();
     Table table(row("PEER", "ID", "STATE", "ADDRESS", "SEEN", "WHY"));
     for (auto peer : response.getPeers()) {
-      bool heard = peer.hasAddress() && peer.getAddress().getPort() != 0;
-      auto address = heard ? kj::str(SocketAddress::fromIdl(peer.getAddress())) : kj::String();
+      bool isKnown = peer.hasAddress() && peer.getAddress().getPort() != 0;
+      auto address = isKnown ? kj::str(SocketAddress::fromIdl(peer.getAddress())) : kj::String();
       table.add(row(peer.getName().size() > 0 ? peer.getName() : "?"_kj, shortId(peer.getDeviceId()),
-                    stateName(peer.getState()), heard ? kj::str(address) : kj::str("-"),
-                    heard ? durationText(peer.getAgeMs()) : kj::str("never"), peer.getReason()));
+                    stateName(peer.getState()), isKnown ? kj::str(address) : kj::str("-"), seenText(peer),
+                    peer.getReason()));
       list.add(peerJson(peer, address));
     }
     report.json.set("peers", kj::mv(list));

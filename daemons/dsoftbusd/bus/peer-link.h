@@ -52,8 +52,8 @@ class PeerLink final : public kj::Refcounted, private SecondDial::Owner, private
   // A connection of the peer, handshake done and bound to this peer.
   void takeIncoming(kj::Own<RecordChannel> channel, PublicIdentity proven, SocketAddress remote);
 
-  // Where the session that runs comes from or goes to, or the last one did; null before the first.
-  const kj::Maybe<SocketAddress>& lastPlace() const { return place; }
+  // The other end of the session that runs; null without one.
+  kj::Maybe<SocketAddress> sessionPlace() const { return running == nullptr ? nullptr : place; }
 
   // Whether the peer is announced at that address, which proves nothing; whether it was authenticated there, or the
   // trust entry says so.

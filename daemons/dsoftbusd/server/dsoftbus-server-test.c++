@@ -137,6 +137,34 @@ TEST_CASE("peers answers at once, and then waits for a change") {
   CHECK(f.sim.run(kj::mv(next)).getGeneration() != first.getGeneration());
 }
 
+TEST_CASE("a peer that is not heard is at the other end of its session, dialled or taken, and nowhere without one") {
+  Fixture f;
+  Announce own{kj::str(f.b->own.deviceId()), BusNode::PORT, f.b->own.publicIdentity().staticKey, nullptr};
+  Discovery silent(f.sim.timer, DiscoverySettings(), kj::mv(own), kj::arrayPtr(&f.linkName, 1), f.b->trust, f.b->audit,
+                   f.observer, [](kj::StringPtr, kj::ArrayPtr<const PeerRoute>) {});
+  auto atB = newDSoftBusServer(*f.b->bus, silent, f.b->audit, f.sim.timer,
+                               [&] { return PolicyTable{f.b->trust.all(), f.b->rules}; });
+  auto peerOf = [&](idl::DSoftBus::Client& bus, auto&& check) {
+    auto response = f.sim.run(PeersResponse(bus.peersRequest().send()));
+    REQUIRE(response.getPeers().size() == 1);
+    auto peer = response.getPeers()[0];
+    CHECK_FALSE(peer.getHeard());
+    check(SocketAddress::fromIdl(peer.getAddress(), IpAddress::AllowAny::YES));
+  };
+  peerOf(f.client(), [](SocketAddress at) { CHECK(at.port == 0); });
+  f.a->knows(*f.b);
+  f.sim.advance(1 * kj::SECONDS);
+  peerOf(f.client(), [&](SocketAddress at) { CHECK(at == f.b->socketAddress()); });
+  peerOf(atB, [&](SocketAddress at) {
+    CHECK(at.address == f.a->address);
+    CHECK(at.port != 0);
+    CHECK(at.port != BusNode::PORT);  // the one that it dialled from
+  });
+  f.network.killConnections("node-a");
+  f.sim.advance(100 * kj::MILLISECONDS);
+  peerOf(atB, [](SocketAddress at) { CHECK(at.port == 0); });
+}
+
 // ---- streams
 
 using Opened = kj::Promise<capnp::Response<idl::PeerSession::OpenStreamResults>>;

@@ -35,6 +35,7 @@ class Reporter {
       out.setState(State::IGNORED);
       out.setReason(ignoredText(*peer));
       peer->at.toIdl(out.initAddress());
+      out.setHeard(true);
       out.setAgeMs((now - peer->lastHeard) / kj::MILLISECONDS);
     }
   }
@@ -57,14 +58,23 @@ class Reporter {
     KJ_IF_MAYBE (peer, discovery.peers().peek(deviceId))
       fillHeard(out, *peer);
     else
-      out.initAddress().initAddress().setAny();
+      fillUnheard(out, link);
     KJ_IF_MAYBE (ignored, discovery.ignored().find(deviceId)) {
       if (link.state() != State::READY) out.setReason(kj::str(link.reason(), "; ", ignoredText(*ignored)));
     }
   }
 
+  // A session that the peer dialled, or that was dialled by a configured address.
+  static void fillUnheard(idl::PeerInfo::Builder out, PeerLink& link) {
+    KJ_IF_MAYBE (place, link.sessionPlace())
+      place->toIdl(out.initAddress());
+    else
+      out.initAddress().initAddress().setAny();
+  }
+
   void fillHeard(idl::PeerInfo::Builder out, const Peer& peer) {
     peer.session().toIdl(out.initAddress());
+    out.setHeard(true);
     out.setLink(discovery.linkName(peer.place().link));
     out.setAgeMs((now - peer.lastHeard) / kj::MILLISECONDS);
     auto services = out.initServices(peer.announce.services.size());
