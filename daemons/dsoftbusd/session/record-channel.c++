@@ -87,12 +87,7 @@ void RecordChannel::sendingFails(const kj::Exception& why) {
   spares.clear();
   if (sendingFailure != nullptr) return;
   sendingFailure = kj::str(why.getDescription());
-  sendingFailed.fire();
-}
-
-kj::Promise<kj::String> RecordChannel::whenSendingFails() {
-  while (sendingFailure == nullptr) co_await sendingFailed.wait();
-  co_return kj::str(KJ_ASSERT_NONNULL(sendingFailure));
+  tellFailure(KJ_ASSERT_NONNULL(sendingFailure));
 }
 
 kj::Promise<RecordChannel::Received> RecordChannel::receive() {

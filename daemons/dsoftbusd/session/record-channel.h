@@ -2,13 +2,13 @@
 // Records on a byte stream: moves bytes between a stream and the pure RecordSender and RecordReceiver, keeps writes
 // whole and in order. Owned by a session. Knows the message types only to encode and parse them.
 #include <kj/async-io.h>
+#include <kj/function.h>
 #include <kj/timer.h>
 #include <kj/vector.h>
 
 #include "daemons/dsoftbusd/noise/noise-xk.h"
 #include "daemons/dsoftbusd/noise/record.h"
 #include "daemons/dsoftbusd/session/session-message.h"
-#include "daemons/dsoftbusd/session/signal.h"
 
 namespace nexus {
 
@@ -33,8 +33,11 @@ class RecordChannel {
   void putRecord(uint8_t type, kj::ArrayPtr<const kj::byte> head, kj::ArrayPtr<const kj::byte> rest);
   kj::Promise<void> whenWritten() { return written.addBranch(); }  // everything so far
 
-  // Resolves, with the reason, once a write has failed. Reading may go on: what the peer said last can still come.
-  kj::Promise<kj::String> whenSendingFails();
+  // Called once, with the reason, when a write has failed. Reading may go on: what the peer said last can still come.
+  void onSendingFailure(kj::Function<void(kj::StringPtr why)> tell) {
+    tellFailure = kj::mv(tell);
+    KJ_IF_MAYBE (why, sendingFailure) tellFailure(*why);
+  }
 
   struct Fault {
     kj::String what;
@@ -87,7 +90,7 @@ class RecordChannel {
   using Batch = kj::Vector<SealedRecord>;
   kj::Maybe<kj::Own<Batch>> next;  // sealed, and its write has not begun
   kj::Maybe<kj::String> sendingFailure;
-  Signal sendingFailed;
+  kj::Function<void(kj::StringPtr)> tellFailure = [](kj::StringPtr) {};
   kj::Vector<kj::Array<kj::byte>> spares;
 
   kj::Maybe<kj::ForkedPromise<void>> ahead;  // a record is read ahead

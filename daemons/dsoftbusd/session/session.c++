@@ -30,6 +30,14 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
   auto reading = readLoop().catch_([](kj::Exception&& exception) -> SessionEnd {
     return {kj::str("the connection failed: ", exception.getDescription()), nullptr};
   });
+  // A node that cannot say anything holds no session, though the peer may still be heard. The peer's own reason, when
+  // it has closed, is on its way: the reader has a moment for it.
+  channel->onSendingFailure([this](kj::StringPtr why) {
+    tasks.add(
+        timer.afterDelay(limits.closeTimeout).then([this, why = kj::str("the connection failed: ", why)]() mutable {
+          abandon(kj::mv(why));
+        }));
+  });
   if (greet) tasks.add(greetPeer());
   channel->placeWith(MUX_DATA_HEAD, [this](uint8_t type, kj::ArrayPtr<const kj::byte> head, size_t following) {
     return streams->tryPlace(type, head, following);
@@ -37,7 +45,7 @@ kj::Promise<SessionEnd> Session::run(bool greet) {
   tasks.add(streams->sendLoop([this](uint8_t type, kj::ArrayPtr<const kj::byte> head,
                                      kj::ArrayPtr<const kj::byte> payload) { channel->putRecord(type, head, payload); },
                               [this] { return channel->whenWritten(); }));
-  end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed()).exclusiveJoin(whenMute());
+  end = co_await reading.exclusiveJoin(keepAliveLoop()).exclusiveJoin(whenClosed());
   stop(end);  // nothing is read or answered any more, however long the close record takes
   KJ_IF_MAYBE (order, closeOrder) {
     KJ_IF_MAYBE (reason, order->reason) co_await sendClose(CloseMessage{*reason, order->auditId});
@@ -127,14 +135,6 @@ kj::Promise<SessionEnd> Session::keepAliveLoop() {
 kj::Promise<SessionEnd> Session::whenClosed() {
   while (closeOrder == nullptr) co_await closeOrdered.wait();
   co_return SessionEnd{kj::str(KJ_ASSERT_NONNULL(closeOrder).why), nullptr};
-}
-
-// A node that cannot say anything holds no session, though the peer may still be heard. The peer's own reason, when it
-// has closed, is on its way: the reader has a moment for it.
-kj::Promise<SessionEnd> Session::whenMute() {
-  auto why = co_await channel->whenSendingFails();
-  co_await timer.afterDelay(limits.closeTimeout);
-  co_return SessionEnd{kj::str("the connection failed: ", why), nullptr};
 }
 
 // Again until one is answered in time: an answer that comes late (the machine stood still, the connection stalled) is

@@ -121,7 +121,6 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   kj::Promise<kj::Maybe<SessionEnd>> take(RecordChannel::Message message);
   kj::Promise<SessionEnd> keepAliveLoop();
   kj::Promise<SessionEnd> whenClosed();
-  kj::Promise<SessionEnd> whenMute();
   kj::Promise<void> greetPeer();
   kj::Promise<void> answerPing(uint64_t id, kj::Array<kj::byte> payload);
   kj::Promise<void> serve(uint64_t id, kj::Array<char> service, kj::Array<kj::byte> frame);
