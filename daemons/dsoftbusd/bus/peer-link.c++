@@ -79,7 +79,7 @@ void PeerLink::waitForDecision(Session& session) {
 
 // Whether the running session's peer is still there.
 kj::Promise<void> PeerLink::probe(kj::Own<Session> session) {
-  auto answered = kj::evalNow([&] { return session->ping(nullptr); })
+  auto answered = kj::evalNow([&] { return session->pingForNode(); })
                       .then([](kj::Array<kj::byte>) { return true; }, [](kj::Exception&&) { return false; })
                       .exclusiveJoin(context.timer.afterDelay(context.limits.probeTimeout).then([] { return false; }));
   bool alive = co_await answered;

@@ -8,7 +8,7 @@ namespace {
 
 // Resolves when the peer answers, and only then.
 kj::Promise<void> ask(Session& session) {
-  return kj::evalNow([&] { return session.ping(nullptr); })
+  return kj::evalNow([&] { return session.pingForNode(); })
       .then([](kj::Array<kj::byte>) -> kj::Promise<void> { return kj::READY_NOW; },
             [](kj::Exception&&) -> kj::Promise<void> { return kj::NEVER_DONE; });
 }

@@ -441,6 +441,24 @@ TEST_CASE("one more waiting call than the bound is refused as overloaded, and th
   calls.add(f.session->call("samgrd"_kj.asArray(), nullptr));
 }
 
+TEST_CASE("with every place for calls taken the session still pings, and ends when nothing is heard") {
+  SessionLimits limits;
+  limits.maxWaiting = 3;
+  Fixture f(limits);
+  f.becomeLive();
+  kj::Vector<kj::Promise<RemoteReply>> calls;
+  for (int i = 0; i < 3; i++) calls.add(f.session->call("samgrd"_kj.asArray(), nullptr));
+  CHECK_THROWS(f.session->ping(nullptr).wait(f.sim.waitScope));
+  for (int i = 0; i < 3; i++) CHECK(f.next().is<RequestMessage>());
+  f.sim.advance(3500 * kj::MILLISECONDS);
+  CHECK(f.next().is<PingMessage>());
+  CHECK_FALSE(f.session->hasEnded());
+  CHECK(f.session->pingForNode().poll(f.sim.waitScope) == false);
+  f.sim.advance(7 * kj::SECONDS);
+  REQUIRE(f.end != nullptr);
+  CHECK(KJ_ASSERT_NONNULL(f.end).why == "nothing heard for 9 s");
+}
+
 TEST_CASE("an authenticated peer that sends anything at all neither crashes the session nor is forwarded twice") {
   for (uint64_t seed = 1; seed <= 200; seed++) {
     CAPTURE(seed);

@@ -121,7 +121,7 @@ kj::Promise<SessionEnd> Session::keepAliveLoop() {
         break;
       case KeepAlive::Verdict::SEND_PING:
         // An answer is heard like everything else; none, and this loop ends the session.
-        tasks.add(ping(nullptr).ignoreResult().catch_([](kj::Exception&&) {}));
+        tasks.add(kj::evalNow([this] { return pingForNode(); }).ignoreResult().catch_([](kj::Exception&&) {}));
         break;
       case KeepAlive::Verdict::TIMED_OUT: {
         auto why = kj::str("nothing heard for ", keepAlive.silence(timer.now()) / kj::SECONDS, " s");
@@ -142,7 +142,7 @@ kj::Promise<SessionEnd> Session::whenClosed() {
 kj::Promise<void> Session::greetPeer() {
   bool answeredInTime = false;
   while (!answeredInTime) {
-    answeredInTime = co_await ping(nullptr).then([](kj::Array<kj::byte>) { return true; },
+    answeredInTime = co_await pingForNode().then([](kj::Array<kj::byte>) { return true; },
                                                  [](kj::Exception&& exception) {
                                                    if (exception.getType() != kj::Exception::Type::FAILED)
                                                      kj::throwFatalException(kj::mv(exception));
@@ -238,8 +238,12 @@ void Session::stop(const SessionEnd& end) {
 
 // ---- asking
 
-void Session::checkAcceptsCall() const {
+void Session::checkNotEnded() const {
   if (ended) kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the session has ended"));
+}
+
+void Session::checkAcceptsCall() const {
+  checkNotEnded();
   if (pings.size() + calls.size() >= limits.maxWaiting) {
     kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many calls wait on this session", limits.maxWaiting));
   }
@@ -248,6 +252,15 @@ void Session::checkAcceptsCall() const {
 kj::Promise<kj::Array<kj::byte>> Session::ping(kj::ArrayPtr<const kj::byte> payload) {
   KJ_REQUIRE(payload.size() <= MAX_PING_PAYLOAD, "the ping payload is too long", payload.size());
   checkAcceptsCall();
+  return sendPing(payload);
+}
+
+kj::Promise<kj::Array<kj::byte>> Session::pingForNode() {
+  checkNotEnded();
+  return sendPing(nullptr);
+}
+
+kj::Promise<kj::Array<kj::byte>> Session::sendPing(kj::ArrayPtr<const kj::byte> payload) {
   auto id = nextId++;
   auto answer = pings.wait(id);
   return channel->send(PingMessage{id, payload})

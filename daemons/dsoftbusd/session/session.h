@@ -75,6 +75,10 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   // callTimeout, DISCONNECTED when the session ends.
   kj::Promise<kj::Array<kj::byte>> ping(kj::ArrayPtr<const kj::byte> payload);
 
+  // The same for the node itself, however many calls of programs wait: whether the peer is there must not depend on
+  // how much is asked of it.
+  kj::Promise<kj::Array<kj::byte>> pingForNode();
+
   // Never more than callTimeout. A session that the peer closes as unauthenticated answers with that status; any other
   // end is DISCONNECTED.
   kj::Promise<RemoteReply> call(kj::ArrayPtr<const char> service, kj::ArrayPtr<const kj::byte> frame);
@@ -128,7 +132,9 @@ class Session final : public kj::Refcounted, private kj::TaskSet::ErrorHandler {
   SessionEnd fault(kj::String why);
   void noteLive();
   void stop(const SessionEnd& end);
+  void checkNotEnded() const;
   void checkAcceptsCall() const;
+  kj::Promise<kj::Array<kj::byte>> sendPing(kj::ArrayPtr<const kj::byte> payload);
   void taskFailed(kj::Exception&& exception) override;
 };
 
