@@ -3,6 +3,8 @@
 // the process, of the machine, of its network stack.
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "tests/sim/fleet-log.h"
 #include "tests/sim/fleet.h"
 
@@ -92,7 +94,7 @@ void sweep(kj::StringPtr what, kj::FunctionParam<void(SmallLife& life, kj::uint 
       auto wrong = life.wrongAfterwards();
       if (wrong == "") continue;
       auto where = kj::str("machine ", machine, " ", what, " at step ", step, ": ", wrong);
-      FAIL_CHECK(where.cStr());
+      FAIL_CHECK(std::string(where.cStr()));  // a char* would be told as an address
     }
   }
 }
