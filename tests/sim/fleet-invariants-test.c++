@@ -332,6 +332,20 @@ TEST_CASE("a stream whose rule was withdrawn gives its acceptor not a byte more,
   }
 }
 
+TEST_CASE("a stream whose session is over when its rule is withdrawn may be read out, and no further") {
+  for (bool another : {false, true}) {
+    Fixture f;
+    auto id = f.openStream();
+    auto before = f.streams.next(id, 0, 100);
+    if (another) f.streams.sessionBegan(1, 0);
+    f.streams.withdrawn(0, 1, 0, another);
+    f.streams.received(id, 0, before);
+    f.allIsWell();
+    f.streams.received(id, 0, f.streams.next(id, 0, 1));
+    f.found("goes on although");
+  }
+}
+
 TEST_CASE("a forbidden word on the wire is found however it is cut, and nothing else is") {
   auto word = "fleet/one"_kj;
   auto wire = kj::str("0123456789012345678901234567890123456789", word, "0123456789012345678901234567890123456789");

@@ -165,7 +165,7 @@ void StreamLedger::revoked(kj::uint reader, kj::uint writer) {
   }
 }
 
-void StreamLedger::withdrawn(kj::uint opener, kj::uint acceptor, kj::uint name) {
+void StreamLedger::withdrawn(kj::uint opener, kj::uint acceptor, kj::uint name, bool sessionLives) {
   for (auto& stream : streams) {
     if (stream.opener != opener || stream.acceptor != acceptor || stream.name != name || !stream.accepted) continue;
     auto& in = stream.directions[0];
@@ -173,7 +173,10 @@ void StreamLedger::withdrawn(kj::uint opener, kj::uint acceptor, kj::uint name) 
     if (!stream.withdrawn && !(in.ended && out.ended)) counts.withdrawn++;
     stream.withdrawn = true;
     // What both ends had closed before may be over by now, as far as the bus knows; then it can still be read out.
-    if (!in.closed || !out.closed) {
+    if (!sessionLives || stream.session != sessions[{acceptor, opener}]) {
+      in.allowed = kj::min(in.allowed, in.sent);
+      in.mayEnd = in.mayEnd && in.closed;
+    } else if (!in.closed || !out.closed) {
       in.allowed = kj::min(in.allowed, in.received);
       in.mayEnd = false;
     }
@@ -221,6 +224,7 @@ uint64_t StreamLedger::accepted(kj::ArrayPtr<const kj::byte> block, kj::uint ope
   auto& stream = find(id);
   if (stream.accepted) trace.violation(kj::str("stream ", id, " was accepted twice"));
   stream.accepted = true;
+  stream.session = sessions[{acceptor, opener}];
   if (stream.opener != opener || stream.acceptor != acceptor || name != fleetStreamName(stream.name)) {
     trace.violation(
         kj::str("stream ", id, " was accepted as ", name, " by machine ", acceptor, " from machine ", opener));

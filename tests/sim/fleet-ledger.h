@@ -141,9 +141,14 @@ class StreamLedger {
   // The reader has taken the writer out of its trust table: what the writer has not written by now must never come out.
   void revoked(kj::uint reader, kj::uint writer);
 
+  // A new session of that machine with that peer: streams that it accepts from now on are of it.
+  void sessionBegan(kj::uint machine, kj::uint peer) { sessions[{machine, peer}]++; }
+
   // The acceptor has withdrawn the rule under which the opener has streams of that name: all of them end with a reset.
-  // At the acceptor nothing more comes out, not even the end; at the opener only what was written before.
-  void withdrawn(kj::uint opener, kj::uint acceptor, kj::uint name);
+  // At the acceptor nothing more comes out, not even the end; at the opener only what was written before. sessionLives:
+  // the last session that began is not over; a stream of one that is has ended already, and what had arrived can be
+  // read out.
+  void withdrawn(kj::uint opener, kj::uint acceptor, kj::uint name, bool sessionLives = true);
 
   // One stream that the acceptor has accepted and that neither end has left; null when there is none.
   struct UnderWay {
@@ -186,13 +191,15 @@ class StreamLedger {
     kj::uint opener, acceptor, name;
     FleetRights::Moment asked;
     bool accepted = false, withdrawn = false;
+    uint64_t session = 0;  // of the acceptor, in which it accepted it
     bool left[2]{};
     Direction directions[2]{};
   };
   FleetTrace& trace;
   const FleetRights& rights;
   kj::byte word[CANARY];
-  std::deque<Stream> streams;  // the id is the place, from 1
+  std::deque<Stream> streams;                                  // the id is the place, from 1
+  std::map<std::pair<kj::uint, kj::uint>, uint64_t> sessions;  // how many have begun, by machine and peer
   Counters counts;
 
   Stream& find(uint64_t id) { return streams.at(id - 1); }

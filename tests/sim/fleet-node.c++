@@ -33,7 +33,10 @@ class FleetNode::Source final : public NetworkSource {
 class FleetNode::Observer final : public BusObserver, public RemoteProxyObserver {
  public:
   explicit Observer(FleetNode& node) : node(node) {}
-  void onAuthenticated(kj::StringPtr peer) override { node.books.trace.note(node.name, "authenticated", peer); }
+  void onAuthenticated(kj::StringPtr peer) override {
+    node.books.trace.note(node.name, "authenticated", peer);
+    KJ_IF_MAYBE (other, FleetApp::machineOf(peer)) node.books.streams.sessionBegan(node.machine, *other);
+  }
   void onLive(kj::StringPtr peer) override { node.books.trace.note(node.name, "is live with", peer); }
   void onDecision(const RemoteCaller& caller, kj::ArrayPtr<const char> service, CallStatus status) override {
     KJ_IF_MAYBE (right, rightOf(service)) {

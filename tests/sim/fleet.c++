@@ -98,7 +98,8 @@ void Fleet::changePolicy(kj::uint machine, kj::uint rightsToChange) {
     trace.note("machine", machine, gives ? "gives" : "takes from", caller, fleetService(right));
     rights.set(caller, machine, right, gives);
     if (!gives && right >= FleetRight::STREAM_0) {
-      streams.withdrawn(caller, machine, kj::uint(right) - kj::uint(FleetRight::STREAM_0));
+      bool lives = caller < options.honest && node.isReady(caller);
+      streams.withdrawn(caller, machine, kj::uint(right) - kj::uint(FleetRight::STREAM_0), lives);
     }
   }
   node.configure(tomlOf(machine));
