@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <string>
+
 #include "libs/nexus-net-os/testing/temporary-folder.h"
 #include "libs/nexus-net-os/vfio/vfio-kernel.h"
 
@@ -74,7 +76,7 @@ class Node {
     harness = io.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(ends[1]));
     initd = kj::heap<Initd>(io, timer, kj::mv(args), services, devices, port,
                             NodeGround{folder.path(), folder.path(), false});
-    running = initd->run().eagerlyEvaluate([](kj::Exception&& e) { FAIL_CHECK(kj::str(e).cStr()); });
+    running = initd->run().eagerlyEvaluate([](kj::Exception&& e) { FAIL_CHECK(std::string(kj::str(e).cStr())); });
   }
 
   void send(kj::StringPtr command) {
